@@ -51,6 +51,9 @@ NETS = {
     "ties": Sequential([Conv2D(2, 2, init="ones"), MaxPool2D(), *end()], (9, 8, 3)),
     "overlapping squares": Sequential([Conv2D(4), MaxPool2D(3, 2), *end()], (9, 8, 3)),
     "squares apart": Sequential([MaxPool2D(2, 3), Conv2D(4), MaxPool2D(1, 2), *end()], (9, 8, 3)),
+    "convolutions pooled apart": Sequential(
+        [Conv2D(6), MaxPool2D(2, 3), Conv2D(5, 2, 2), MaxPool2D(), Tanh(), *end()], (9, 8, 3)
+    ),
     "averages": Sequential(
         [Conv2D(4), AveragePool2D(3, 2), Tanh(), GlobalAveragePool2D(), Dense(4)], (9, 8, 3)
     ),
@@ -122,7 +125,8 @@ def two_threads(monkeypatch):
     monkeypatch.setattr(compiled, "blas_threads", lambda *_: 2)
 
 
-THREADED = ["convnet", "strides", "averages", "normalized first", "dropout of channels"]
+THREADED = ["convnet", "strides", "overlapping squares", "convolutions pooled apart", "averages"]
+THREADED += ["normalized first", "dropout of channels"]
 
 
 @pytest.mark.parametrize("name", THREADED)

@@ -129,7 +129,7 @@ def _cache_folders() -> list[Path]:
 def _arguments(dtype: Any) -> tuple[Any, ...]:
     """Return arguments of the interpreter with nothing to do."""
     one, two, order = np.zeros(1, dtype), np.zeros((1, 1), dtype), np.zeros(1, np.int64)
-    code, shapes = np.zeros((1, 10), np.int64), np.zeros((1, 11), np.int64)
+    code, shapes = np.zeros((1, 10), np.int64), np.zeros((1, 13), np.int64)
     constants, rates = np.zeros((1, 3)), np.zeros(1)
     program = code, constants, shapes, 1, 0, 1, np.zeros(2, np.int64), 1, tuple(Data(two, two, two))
     return *program, order, order, one, rates, 0, (one,) * 5, one, two.astype(float)

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple, final
 import numpy as np
 
 from plainnet.engine.blas_threads import blas_threads, run_together
-from plainnet.engine.instructions import OUTPUTS
 from plainnet.engine.program import Program
 from plainnet.engine.row_space import RowDense
 from plainnet.nn.network import Transform
@@ -39,14 +38,14 @@ class Update(NamedTuple):
 
 @final
 class Runner:
-    """Runs a program for batches of rows; several threads share the channels of pictures."""
+    """Runs a program for batches of rows; several threads share the rows of pixels."""
 
     def __init__(self, interpret: Callable[..., int], program: Program) -> None:
         self._interpret, self.program, self.net = interpret, program, program.net
         self.first = 0  # instruction of a batch
         self._code = np.array([i[:-2] for i in program.code], np.int64)
         self._constants = np.array([(*i.c, 0.0, 0.0, 0.0)[:3] for i in program.code])
-        self._shapes = np.array([i.shape or (0,) * 11 for i in program.code], np.int64)
+        self._shapes = np.array([i.shape for i in program.code], np.int64)
         self.work = np.empty(program.size, self.net.dtype)
         self.work[program.weights : program.weights + program.m] = 1
 
@@ -99,12 +98,10 @@ class Runner:
         return run_together([partial(call, part) for part in range(threads)])[0]
 
     def _threads(self) -> int:
-        """Choose how many threads share the channels of pictures."""
-        channels = [f.split for f in self.program.code if f.shape]
-        if not channels:
-            return 1
-        threads = blas_threads(self.net, self.program.m, self.program.trains)
-        return min(threads, -(-max(channels) // OUTPUTS))
+        """Choose how many threads share the rows of pixels."""
+        parts = [f.split for f in self.program.code if f.shape[0]]
+        threads = blas_threads(self.net, self.program.m, self.program.trains) if parts else 1
+        return min(threads, max(parts, default=1))
 
 
 @final

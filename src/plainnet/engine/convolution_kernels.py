@@ -1,220 +1,230 @@
-"""Kernels of layers for pictures: convolution and pooling, for some of the channels.
+"""Kernels of layers for pictures: convolution and pooling, for some rows of pixels.
 
 Pictures are (height, width, channels, rows) in one axis: neighboring rows, channels and pixels are
 contiguous. ``shape`` is (height, width, channels) of the input and of the output, the two sides
 of the kernel, the stride, and the padding above and left. A number is computed in the same order
-whichever channels are computed together.
+whichever numbers are computed together.
 """
 
 import numpy as np
 
 from plainnet.engine.elementary import fast, internal, like
-from plainnet.engine.instructions import OUTPUTS
-from plainnet.engine.kernels import zero
-from plainnet.engine.tiles import INPUTS, VECTOR, gradient_tile, mixing_tile
+from plainnet.engine.instructions import INPUTS, OUTPUTS, ROWS, padded_shape
+from plainnet.engine.kernels import row_sums, zero
+from plainnet.engine.tiles import VECTOR, gradient_tile, mixing_tile
 
+TILE = 8  # vectors of sums, which keep two units busy that take four cycles each
 PIXELS = 16  # whose derivatives are copied together for the gradient of the weights
 
 
 def _mix(outputs):
-    """Return a function: Y[o, r] += sum over n numbers k of W[o, k] X[k, r] for all rows."""
-    two, one, rest = (mixing_tile(outputs, *size) for size in ((2, VECTOR), (1, VECTOR), (1, 1)))
+    """Return a function: Y[o, r] = b[o] + sum over n numbers k of W[o, k] X[k, r] for some rows."""
+    most = TILE // outputs
+    many, one, rest = (mixing_tile(outputs, *n) for n in ((most, VECTOR), (1, VECTOR), (1, 1)))
 
     @internal()
-    def mix(W, w, steps, X, x, Y, y, n):
-        m, lanes, r = steps[2], VECTOR // Y.itemsize, 0
-        while r + 2 * lanes <= m:
-            two(W, w, steps, X, x + r, Y, y + r, n)
-            r += 2 * lanes
-        while r + lanes <= m:
-            one(W, w, steps, X, x + r, Y, y + r, n)
-            r += lanes
-        while r < m:
-            rest(W, w, steps, X, x + r, Y, y + r, n)
-            r += 1
+    def mix(W, w, steps, X, x, b, o, Y, y, n, rows):
+        if rows == 1:
+            rest(W, w, steps, X, x, b, o, Y, y, n)
+        elif rows == VECTOR // Y.itemsize:
+            one(W, w, steps, X, x, b, o, Y, y, n)
+        else:
+            many(W, w, steps, X, x, b, o, Y, y, n)
 
     return mix
 
 
-def _add_gradient(outputs):
-    """Return a function: S[o, c] += sum over n pixels and all rows of dY[o] X[c] for two c."""
-    vectors, rest = (gradient_tile(outputs, INPUTS, width) for width in (VECTOR, 1))
-
-    @internal()
-    def add(dY, X, x, S, s, steps, n):
-        m, lanes = steps[4], VECTOR // dY.itemsize
-        full = m // lanes
-        vectors(dY, 0, X, x, S, s, steps, (n, full))
-        if full * lanes < m:
-            rest(dY, full * lanes, X, x + full * lanes, S, s, steps, (n, m - full * lanes))
-
-    return add
-
-
-mix_tile, mix_one = _mix(OUTPUTS), _mix(1)
-add_tile, add_one = _add_gradient(OUTPUTS), _add_gradient(1)
+mix_tile, mix_one, add_tile = _mix(OUTPUTS), _mix(1), gradient_tile(OUTPUTS, INPUTS)
+padded = internal()(padded_shape)
 
 
 @internal()
-def tile_after(o, last):
-    """Return how many outputs the next tile has."""
-    return OUTPUTS if o + OUTPUTS <= last else 1
+def turned(i, side, stride):
+    """Return where a number of the kernel lies after those that meet the same pixels, turned."""
+    before = 0
+    for k in range(side):
+        if k % stride < i % stride or (k % stride == i % stride and k > i):
+            before += 1
+    return before
+
+
+@internal()
+def taps(h, n, side, stride, padding, back):
+    """Return the first pixel that an output adds up, its number in the kernel, and their count.
+
+    Backward, the outputs are the numbers of X: pixel (h + padding - i) / stride for each i.
+    """
+    if not back:
+        first = h * stride - padding
+        i = max(0, -first)
+        return first + i, i, min(side, n - first) - i
+    h += padding
+    i = max(h % stride, h - (n - 1) * stride)
+    count = max(0, (min(side - 1, h) - i) // stride + 1)
+    last = i + (count - 1) * stride
+    return (h - last) // stride, turned(last, side, stride), count
 
 
 @fast
-def convolve(shape, W, b, m, first, last, X, Y):
-    """Y = sum over i, j of W_ij X_ij + b, for output channels [first, last)."""
-    height, width, n_in, out_height, out_width, n_out, side, _, stride, above, left = shape
-    n = side * side * n_in
-    steps = n, 1, m, side * n_in, width * n_in * m
-    for h in range(out_height):
-        top, o = h * stride - above, first
-        i, i_last = max(0, -top), min(side, height - top)
-        while o < last:
-            outputs = tile_after(o, last)
-            for w in range(out_width):
-                start = w * stride - left
-                j, j_last = max(0, -start), min(side, width - start)
-                y = ((h * out_width + w) * n_out + o) * m
-                for q in range(outputs):
-                    bias = b[o + q] if len(b) else like(Y[0], 0)
-                    for r in range(m):
-                        Y[y + q * m + r] = bias
-                n_run = i_last - i, (j_last - j) * n_in
-                x = ((top + i) * width + start + j) * n_in * m
-                at = o * n + (i * side + j) * n_in
-                if outputs > 1:
-                    mix_tile(W, at, steps, X, x, Y, y, n_run)
-                else:
-                    mix_one(W, at, steps, X, x, Y, y, n_run)
-            o += outputs
+def convolve(shape, W, b, m, first, last, back, X, Y):
+    """Y = sum over i, j of W_ij X_ij + b, for rows [first, last) of the output alone."""
+    height, width, n_in, _, out_width, n_out, side, _, stride, above, left = shape
+    n, lanes, y = side * side * n_in, VECTOR // Y.itemsize, 0
+    steps = n, m, side * n_in, width * n_in * m
+    outputs = OUTPUTS if n_out >= OUTPUTS else 1
+    most = TILE // outputs * lanes
+    size = most if m >= most else lanes if m >= lanes else 1
+    for h in range(first, last):
+        row, i, rows = taps(h, height, side, stride, above, back)
+        for w in range(out_width):
+            column, j, columns = taps(w, width, side, stride, left, back)
+            x, at = (row * width + column) * n_in * m, (i * side + j) * n_in
+            n_run = rows, columns * n_in
+            for r in range(0, m, size):
+                r = min(r, m - size)  # the last tiles may compute numbers again
+                for o in range(0, n_out, outputs):
+                    o = min(o, n_out - outputs)
+                    at_o, y_o = o * n + at, y + o * m + r
+                    if outputs > 1:
+                        mix_tile(W, at_o, steps, X, x + r, b, o, Y, y_o, n_run, size)
+                    else:
+                        mix_one(W, at_o, steps, X, x + r, b, o, Y, y_o, n_run, size)
+            y += n_out * m
+
+
+@fast
+def convolve_pool(shape, W, b, m, first, last, X, winner, Y):
+    """Y = max over squares of a convolution, which nothing else reads, for rows [first, last)."""
+    out_width, n_out, side, stride = shape[4], shape[5], shape[11], shape[12]
+    square = pool_shape(shape)
+    size = square[4] * n_out * m
+    rows = np.empty(side * out_width * n_out * m, Y.dtype)
+    for h in range(first, last):
+        convolve(shape[:11], W, b, m, h * stride, h * stride + side, False, X, rows)
+        y = slice(h * size, (h + 1) * size)
+        pool(square, m, 0, 1, False, rows, winner[y], Y[y])
 
 
 @internal()
-def taps(position, side, stride, n_out):
-    """Return the first number i of the kernel that an output multiplies a pixel with; their count.
-
-    That is output (position - i) / stride, so i grows by the stride.
-    """
-    i = max(position % stride, position - (n_out - 1) * stride)
-    last = min(side - 1, position)
-    return i, max(0, (last - i) // stride + 1)
+def pool_shape(shape):
+    """Return the shape of the max pooling after a convolution."""
+    height, width, n, side, stride = *shape[3:6], shape[11], shape[12]
+    rows, columns = (height - side) // stride + 1, (width - side) // stride + 1
+    return height, width, n, rows, columns, n, side, side, stride, 0, 0
 
 
 @fast
 def convolve_back(shape, W, m, first, last, dY, dX):
-    """dX = sum over i, j of W_ij^T dY, shifted back by (i, j), for input channels [first, last)."""
-    height, width, n_in, out_height, out_width, n_out, side, _, stride, above, left = shape
-    n = side * side * n_in
-    steps = 1, n, m, stride * side * n_in, -out_width * n_out * m
-    for h in range(height):
-        c, (i, runs) = first, taps(h + above, side, stride, out_height)
-        while c < last:
-            inputs = tile_after(c, last)
-            for w in range(width):
-                x = ((h * width + w) * n_in + c) * m
-                for r in range(inputs * m):
-                    dX[x + r] = 0
-                first_j, count = taps(w + left, side, stride, out_width)
-                for j in range(first_j, first_j + count * stride, stride):
-                    row, column = (h + above - i) // stride, (w + left - j) // stride
-                    y, at = (row * out_width + column) * n_out * m, (i * side + j) * n_in + c
-                    if inputs > 1:
-                        mix_tile(W, at, steps, dY, y, dX, x, (runs, n_out))
-                    else:
-                        mix_one(W, at, steps, dY, y, dX, x, (runs, n_out))
-            c += inputs
+    """dX = sum over i, j of W_ij^T dY, shifted back by (i, j), for rows [first, last) of dX."""
+    height, width, n_in, out_height, out_width, n_out, side, _, stride, above, left = shape[:11]
+    V, row = np.empty(len(W), W.dtype), side * n_out
+    for o in range(n_out):
+        for i in range(side):
+            for j in range(side):
+                at = turned(i, side, stride) * row + turned(j, side, stride) * n_out + o
+                for c in range(n_in):
+                    V[c * side * row + at] = W[((o * side + i) * side + j) * n_in + c]
+    back = out_height, out_width, n_out, height, width, n_in, side, side, stride, above, left
+    convolve(back, V, np.zeros(n_in, W.dtype), m, first, last, True, dY, dX)
 
 
 @fast
-def weight_gradient(shape, m, first, last, X, dY, dW, db):
-    """dW_ij = dY X_ij^T, db = sums of dY, for output channels [first, last)."""
-    _, _, n_in, out_height, out_width, n_out, side, _, stride, _, _ = shape
-    pairs, lanes, o = -(-n_in // INPUTS), VECTOR // dY.itemsize, first
-    n, pixel = side * side * pairs * INPUTS * lanes, INPUTS * m
-    height, width = (out_height - 1) * stride + side, (out_width - 1) * stride + side
-    P = in_pairs(shape, height, width, m, X)
-    block, S = np.empty(PIXELS * OUTPUTS * m, dY.dtype), np.empty(OUTPUTS * n, dY.dtype)
-    while o < last:
-        outputs = tile_after(o, last)
-        steps = outputs * m, stride * pixel, n, lanes, m
-        sums = np.zeros(outputs * m, dY.dtype)
+def pad(shape, m, first, last, X, P):
+    """P = X as (groups of channels, height, width, INPUTS, rows), with zeros around, for some rows.
+
+    So the numbers that a tile of a gradient reads fit into the cache.
+    """
+    height, width, n_in, _, _, _, _, _, _, above, left = shape[:11]
+    groups, full_height, full_width, rows = padded(shape, m)
+    for t in range(groups):
+        for h in range(first, last):
+            start = (t * full_height + h) * full_width
+            zero(P[start * INPUTS * rows : (start + full_width) * INPUTS * rows])
+            if 0 <= h - above < height:
+                for w in range(min(width, full_width - left)):
+                    for i in range(min(INPUTS, n_in - t * INPUTS)):
+                        x = (((h - above) * width + w) * n_in + t * INPUTS + i) * m
+                        p = ((start + w + left) * INPUTS + i) * rows
+                        for r in range(m):
+                            P[p + r] = X[x + r]
+
+
+@fast
+def weight_gradient(shape, m, first, last, P, dY, winner, dW, db):
+    """dW_ij = dY X_ij^T, db = sums of dY, for tiles [first, last) of output channels."""
+    n_in, out_height, out_width, n_out, side, _, stride, _, _ = shape[2:11]
+    (groups, height, width, rows), lanes = padded(shape, m), VECTOR // dY.itemsize
+    n = side * side * groups * INPUTS * lanes
+    steps = OUTPUTS * m, stride * INPUTS * rows, n, lanes, m, rows
+    S, sums = np.empty(OUTPUTS * n, dY.dtype), np.empty(OUTPUTS * m, dY.dtype)
+    totals = np.empty(len(S) // lanes, dY.dtype)
+    for o in range(first * OUTPUTS, min(n_out, last * OUTPUTS), OUTPUTS):
+        outputs, D = min(OUTPUTS, n_out - o), np.zeros(PIXELS * OUTPUTS * m + ROWS, dY.dtype)
         zero(S)
+        zero(sums)
         for h in range(out_height):
-            for begin in range(0, out_width, PIXELS):
-                pixels = min(PIXELS, out_width - begin)
-                y = ((h * out_width + begin) * n_out + o) * m
-                copy_pixels(dY, y, n_out * m, block, sums, pixels)
-                for t in range(pairs):
+            for w in range(0, out_width, PIXELS):
+                pixels = min(PIXELS, out_width - w)
+                copy_pixels(shape, m, h, w, o, outputs, dY, winner, D, sums, pixels)
+                for t in range(groups):
                     for k in range(side * side):
-                        row, column = h * stride + k // side, begin * stride + k % side
-                        x = ((t * height + row) * width + column) * pixel
-                        s = (k * pairs + t) * INPUTS * lanes
-                        if outputs > 1:
-                            add_tile(block, P, x, S, s, steps, pixels)
-                        else:
-                            add_one(block, P, x, S, s, steps, pixels)
+                        row, column = h * stride + k // side, w * stride + k % side
+                        x = ((t * height + row) * width + column) * INPUTS * rows
+                        s = (k * groups + t) * INPUTS * lanes
+                        add_tile(D, 0, P, x, S, s, steps, (pixels, rows // lanes))
+        row_sums(S.reshape(-1, lanes), totals)
         for q in range(outputs):
             for k in range(side * side * n_in):
-                s = q * n + (k // n_in * pairs * INPUTS + k % n_in) * lanes
-                dW[(o + q) * side * side * n_in + k] = total(S[s : s + lanes])
-            if len(db):
-                db[o + q] = total(sums[q * m : q * m + m])
-        o += outputs
+                s = q * n // lanes + k // n_in * groups * INPUTS + k % n_in
+                dW[(o + q) * side * side * n_in + k] = totals[s]
+        if len(db):
+            row_sums(sums.reshape(-1, m)[:outputs], db[o : o + outputs])
 
 
 @fast
-def total(numbers):
-    """Return the sum of some numbers."""
-    s = like(numbers[0], 0)
-    for r in range(len(numbers)):
-        s += numbers[r]
-    return s
-
-
-@fast
-def copy_pixels(dY, y, step, block, sums, pixels):
-    """Copy the derivatives of some pixels, and add them to sums."""
-    n = len(sums)
+def copy_pixels(shape, m, h, begin, o, outputs, dY, winner, D, sums, pixels):
+    """Copy the derivatives of some pixels, which may be pooled, and add them to sums."""
+    _, _, _, height, width, n_out, side, _, stride, _, _ = pool_shape(shape)
+    n = outputs * m
     for w in range(pixels):
-        for r in range(n):
-            block[w * n + r] = dY[y + w * step + r]
-            sums[r] += dY[y + w * step + r]
+        row, column = h // stride, (begin + w) // stride
+        i, j = h - row * stride, begin + w - column * stride
+        k, d = like(dY[0], i * side + j), D[w * OUTPUTS * m : w * OUTPUTS * m + n]
+        if max(i, j) >= side or row >= height or column >= width:
+            zero(d)
+            continue
+        y = ((row * width + column) * n_out + o) * m
+        source, best = dY[y : y + n], winner[y : y + n]
+        if side == 1:
+            for r in range(n):
+                d[r] = source[r]
+        else:
+            for r in range(n):
+                d[r] = (source[r] if best[r] == k else like(k, 0)) + like(k, 0)
+        if i + j == 0:
+            for r in range(n):
+                sums[r] += source[r]
 
 
 @fast
-def in_pairs(shape, full_height, full_width, m, X):
-    """Return padded pictures as (pairs of channels, height, width, 2, rows).
+def pool(shape, m, first, last, averages, X, winner, Y):
+    """Y = max (or mean) over i, j of X_ij, winner = the number of the first maximum.
 
-    So the numbers that a tile reads fit into the cache; the last pair may end with zeros.
+    NaN stays NaN.
     """
-    height, width, n_in, _, _, _, _, _, _, above, left = shape
-    pairs = -(-n_in // INPUTS)
-    P = np.zeros(pairs * full_height * full_width * INPUTS * m, X.dtype)
-    for t in range(pairs):
-        size = min(INPUTS, n_in - t * INPUTS) * m
-        for h in range(min(height, full_height - above)):
-            for w in range(min(width, full_width - left)):
-                x = ((h * width + w) * n_in + t * INPUTS) * m
-                p = ((t * full_height + h + above) * full_width + w + left) * INPUTS * m
-                for r in range(size):
-                    P[p + r] = X[x + r]
-    return P
-
-
-@fast
-def max_pool(shape, m, first, last, X, winner, Y):
-    """Y = max over i, j of X_ij, winner = the number of the first maximum; NaN stays NaN."""
-    _, width, n, out_height, out_width, _, side, _, stride, _, _ = shape
-    size = (last - first) * m
-    for h in range(out_height):
+    _, width, n, _, out_width, _, down, across, stride, _, _ = shape
+    size = n * m
+    for h in range(first, last):
         for w in range(out_width):
-            start = ((h * out_width + w) * n + first) * m
+            start = (h * out_width + w) * size
             y, best = Y[start : start + size], winner[start : start + size]
-            for k in range(side * side):
-                pixel = (h * stride + k // side) * width + w * stride + k % side
-                x, number = X[(pixel * n + first) * m :], like(y[0], k)
-                if k == 0:
+            for k in range(down * across):
+                pixel = (h * stride + k // across) * width + w * stride + k % across
+                x, number = X[pixel * size :], like(y[0], k)
+                if averages:
+                    for r in range(size):
+                        y[r] = (y[r] if k else like(number, 0)) + x[r] / like(number, down * across)
+                elif k == 0:
                     for r in range(size):
                         y[r], best[r] = x[r], number
                 else:
@@ -224,61 +234,23 @@ def max_pool(shape, m, first, last, X, winner, Y):
 
 
 @fast
-def d_max_pool(shape, m, first, last, dY, winner, dX):
-    """dX = dY where X_ij is the first maximum, else 0."""
-    _, width, n, out_height, out_width, _, side, _, stride, _, _ = shape
-    size = (last - first) * m
-    clear(shape, m, first, last, dX)
-    for h in range(out_height):
+def d_pool(shape, m, first, last, averages, dY, winner, dX):
+    """dX = dY where X_ij is the first maximum, else 0; of means, the sum of dY / size."""
+    height, width, n, out_height, out_width, _, down, across, stride, _, _ = shape
+    size, zeros = n * m, dX[first * stride * width * n * m :]
+    if last < out_height:  # the last part has the rows below the squares too
+        height = last * stride
+    zero(zeros[: (height - first * stride) * width * size])
+    for h in range(first, last):
         for w in range(out_width):
-            start = ((h * out_width + w) * n + first) * m
+            start = (h * out_width + w) * size
             d, best = dY[start : start + size], winner[start : start + size]
-            for k in range(side * side):
-                pixel = (h * stride + k // side) * width + w * stride + k % side
-                x, number = dX[(pixel * n + first) * m :], like(d[0], k)
-                for r in range(size):
-                    x[r] += d[r] if best[r] == number else like(d[0], 0)
-
-
-@fast
-def average_pool(shape, m, first, last, X, Y):
-    """Y = mean over i, j of X_ij."""
-    _, width, n, out_height, out_width, _, down, across, stride, _, _ = shape
-    size = (last - first) * m
-    for h in range(out_height):
-        for w in range(out_width):
-            start = ((h * out_width + w) * n + first) * m
-            y = Y[start : start + size]
-            zero(y)
             for k in range(down * across):
                 pixel = (h * stride + k // across) * width + w * stride + k % across
-                x = X[(pixel * n + first) * m :]
-                for r in range(size):
-                    y[r] += x[r]
-            for r in range(size):
-                y[r] /= like(y[0], down * across)
-
-
-@fast
-def d_average_pool(shape, m, first, last, dY, dX):
-    """dX = sum over i, j of dY / size, shifted back by (i, j)."""
-    _, width, n, out_height, out_width, _, down, across, stride, _, _ = shape
-    size = (last - first) * m
-    clear(shape, m, first, last, dX)
-    for h in range(out_height):
-        for w in range(out_width):
-            d = dY[((h * out_width + w) * n + first) * m :]
-            for k in range(down * across):
-                pixel = (h * stride + k // across) * width + w * stride + k % across
-                x = dX[(pixel * n + first) * m :]
-                for r in range(size):
-                    x[r] += d[r] / like(d[0], down * across)
-
-
-@fast
-def clear(shape, m, first, last, X):
-    """X = 0 for channels [first, last)."""
-    n = shape[2]
-    for pixel in range(shape[0] * shape[1]):
-        start = (pixel * n + first) * m
-        zero(X[start : start + (last - first) * m])
+                x, number = dX[pixel * size :], like(d[0], k)
+                if averages:
+                    for r in range(size):
+                        x[r] += d[r] / like(number, down * across)
+                else:
+                    for r in range(size):
+                        x[r] += d[r] if best[r] == number else like(number, 0)

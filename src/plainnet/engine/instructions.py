@@ -8,13 +8,14 @@ RELU, LEAKY_RELU, ELU, TANH, SIGMOID = range(7, 12)  # in place
 GELU, SILU, SOFTPLUS = range(12, 15)
 DROPOUT, BATCH_NORM, LAYER_NORM, NORMALIZE, PIECEWISE_LINEAR, OUTPUT = range(15, 21)
 BINARY, SOFTMAX, REGRESSION = range(21, 24)
-CONVOLVE, CONVOLVE_BACK, MAX_POOL, AVERAGE_POOL = range(24, 28)
-PENALTY, CLIP, DECAY, SGD, NESTEROV, RMSPROP, ADAM = range(28, 35)
+CONVOLVE, CONVOLVE_BACK, PAD, UNPOOL, MAX_POOL, AVERAGE_POOL, BATCH_SUMS = range(24, 31)
+PENALTY, CLIP, DECAY, SGD, NESTEROV, RMSPROP, ADAM = range(31, 38)
 
-# Threads meet before these, which read all channels or write what others may still read.
-MEETING = {CONVOLVE, CONVOLVE_BACK, MAX_POOL, -MAX_POOL, AVERAGE_POOL, -AVERAGE_POOL}
-MEETING |= {GELU, SILU, SOFTPLUS}
-OUTPUTS = 4  # channels that are computed together, so threads share multiples
+# Threads meet before these, which read what others compute or write what they may still read.
+MEETING = {CONVOLVE, -CONVOLVE, CONVOLVE_BACK, MAX_POOL, -MAX_POOL, AVERAGE_POOL, -AVERAGE_POOL}
+MEETING |= {BATCH_NORM, -BATCH_NORM, GELU, SILU, SOFTPLUS}
+OUTPUTS, INPUTS = 4, 3  # channels in a tile of a gradient: twelve sums fill the registers
+ROWS = 8  # at whose multiples rows of padded pictures end
 
 
 class Instruction(NamedTuple):
@@ -28,7 +29,14 @@ class Instruction(NamedTuple):
     p: int = 0
     q: int = 0
     s: int = 0
-    split: int = 0  # the channels that threads share; 0: one thread does all
+    split: int = 0  # equal parts that threads share, mostly rows of pixels; 0: one thread does all
     meets: bool = True  # whether threads wait for each other before
     c: tuple[float, ...] = ()
-    shape: tuple[int, ...] = ()  # of layers for pictures, see convolution_kernels
+    shape: tuple[int, ...] = (0,) * 13  # of layers for pictures, see convolution_kernels
+
+
+def padded_shape(shape: tuple[int, ...], m: int) -> tuple[int, int, int, int]:
+    """Return groups of channels, height, width and rows of the padded input of a convolution."""
+    n_in, height, width, side, stride = shape[2], shape[3], shape[4], shape[6], shape[8]
+    height, width = (height - 1) * stride + side, (width - 1) * stride + side
+    return -(-n_in // INPUTS), height, width, -(-m // ROWS) * ROWS

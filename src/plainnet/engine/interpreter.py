@@ -4,6 +4,7 @@ import hashlib
 import math
 from pathlib import Path
 
+import numpy as np
 from numba import njit
 from numba.np.unsafe.ndarray import to_fixed_tuple
 
@@ -35,13 +36,15 @@ def multiply(kind, gemm, n, k, m, x, y, p, q, how, theta, grad, work):
         layer.row_sums(Z, grad[q : q + k])
     if how:
         product(gemm, A, turn_A, B, turn_B, C)
-    elif kind == op.DENSE:
-        layer.dense(W, X, Z)
+    elif kind == -op.DENSE:
+        layer.dense_gradient(Z, X, C)
     elif kind == op.DENSE_INPUT:
         layer.dense_input(W, Z, X)
-    else:
-        layer.dense_gradient(Z, X, C)
-    if kind == op.DENSE:
+    else:  # the convolution of a picture of one pixel
+        shape, b = (1, 1, n, 1, 1, k, 1, 1, 1, 0, 0), theta[q : q + k]
+        W_ = theta[p : p + k * n]
+        pictures.convolve(shape, W_, b, m, 0, 1, False, work[x:], work[y:])
+    if kind == op.DENSE and how:
         layer.add_bias(theta[q : q + k], Z)
 
 
@@ -74,32 +77,50 @@ def measure(kind, c, n, k, m, x, y, p, q, s, work, sums):
 
 
 @exact
-def share_of(n, part, parts):
-    """Return the first and the last of n channels that a part of the work has: whole tiles."""
-    tiles = -(-n // op.OUTPUTS)
-    return tiles * part // parts * op.OUTPUTS, min(n, tiles * (part + 1) // parts * op.OUTPUTS)
+def for_pictures(kind, shape, n, m, first, last, x, y, p, q, s, theta, grad, work):
+    """Run the forward or backward pass of a convolution or a pooling for some rows of pixels."""
+    X, Y, S, W = work[x:], work[y:], work[s:], theta[p : p + n]
+    dW, flat, averages = grad[p : p + n], shape[:11], abs(kind) == op.AVERAGE_POOL
+    if kind == op.CONVOLVE:
+        b = theta[q : q + shape[5]] if q >= 0 else np.zeros(shape[5], theta.dtype)
+        if shape[11] > 1:
+            pictures.convolve_pool(shape, W, b, m, first, last, X, S, Y)
+        else:
+            Y = Y[first * shape[4] * shape[5] * m :]
+            pictures.convolve(flat, W, b, m, first, last, False, X, Y)
+    elif kind == op.CONVOLVE_BACK:
+        X = X[first * shape[1] * shape[2] * m :]
+        pictures.convolve_back(flat, W, m, first, last, Y, X)
+    elif kind == -op.CONVOLVE:
+        db = grad[q : q + (0 if q < 0 else shape[5])]
+        pictures.weight_gradient(shape, m, first, last, X, Y, S, dW, db)
+    elif kind == op.PAD:
+        pictures.pad(shape, m, first, last, X, Y)
+    elif kind > 0 and kind != op.UNPOOL:
+        pictures.pool(flat, m, first, last, averages, X, S, Y)
+    else:
+        flat = pictures.pool_shape(shape) if kind == op.UNPOOL else flat
+        pictures.d_pool(flat, m, first, last, averages, Y, S, X)
 
 
 @exact
-def for_pictures(kind, shape, n, m, first, last, x, y, p, q, theta, grad, work):
-    """Run the forward or backward pass of a convolution or a pooling for some channels."""
-    X, Y, P = work[x:], work[y:], work[p:]
-    biased = 0 if q < 0 else shape[5]
-    if kind == op.CONVOLVE:
-        pictures.convolve(shape, theta[p : p + n], theta[q : q + biased], m, first, last, X, Y)
-    elif kind == op.CONVOLVE_BACK:
-        pictures.convolve_back(shape, theta[p : p + n], m, first, last, Y, X)
-    elif kind == -op.CONVOLVE:
-        dW, db = grad[p : p + n], grad[q : q + biased]
-        pictures.weight_gradient(shape, m, first, last, X, Y, dW, db)
-    elif kind == op.MAX_POOL:
-        pictures.max_pool(shape, m, first, last, X, P, Y)
-    elif kind == -op.MAX_POOL:
-        pictures.d_max_pool(shape, m, first, last, Y, P, X)
-    elif kind == op.AVERAGE_POOL:
-        pictures.average_pool(shape, m, first, last, X, Y)
+def batch_norm(kind, c, n, k, m, first, last, parts, x, y, p, q, s, theta, grad, work):
+    """Run the forward or backward pass of a batch norm for some of the parts of a picture."""
+    gamma, size, total = theta[p : p + n], n * k // parts, theta.dtype.type(k * m)
+    X = block(work, x + first * size * m, (last - first) * size, m)
+    Y = block(work, y + first * size * m, (last - first) * size, m)
+    own = block(work, s + 2 * first * n, 2 * (last - first), n)
+    sums, d_sums = block(work, s, 2 * parts, n), block(work, s + 2 * parts * n, 2 * parts, n)
+    if kind == op.BATCH_SUMS:
+        layer.batch_sums(X, X, True, last - first, own)
+    elif kind == op.BATCH_NORM:
+        layer.batch_norm(X, gamma, theta[p + n : p + 2 * n], c[0], sums, total, Y)
+    elif kind == -op.BATCH_SUMS:
+        layer.batch_sums(Y, X, False, last - first, own)
     else:
-        pictures.d_average_pool(shape, m, first, last, Y, X)
+        running, d_gamma, d_beta = block(theta, q, 2, n), grad[p : p + n], grad[p + n :]
+        writes = first == 0 < last
+        layer.d_batch_norm(X, gamma, c, sums, d_sums, total, writes, running, d_gamma, d_beta, Y)
 
 
 def _make(version):  # noqa: C901
@@ -127,8 +148,8 @@ def _make(version):  # noqa: C901
     ):
         """Run instructions for each batch, from a first one; return how many batches succeeded.
 
-        Each part is a thread of its own; they share the channels of pictures and meet where one
-        needs what others computed. ``sums`` has a row for each epoch, of ``per_epoch`` batches.
+        Each part is a thread of its own; they share the rows of pixels and meet where one needs
+        what others computed. ``sums`` has a row for each epoch, of ``per_epoch`` batches.
         """
         X, targets, weights = data
         theta, grad, decaying, slot1, slot2 = vectors
@@ -139,22 +160,25 @@ def _make(version):  # noqa: C901
             rows = order[start : start + m]
             epoch = sums[step // per_epoch]
             for i in range(begin, len(program)):
-                kind, n, k, x, y, p, q, s, channels, meets = program[i]
+                kind, n, k, x, y, p, q, s, split, meets = program[i]
                 if parts > 1 and meets:
                     met += parts
                     if not meet(meeting, met):
                         return step
-                if part and not channels:
+                if part and not split:
                     continue
                 c = constants[i]
-                first, last = share_of(channels, part, parts) if channels else (0, n)
-                channels = channels or n
+                shares = max(split, 1)
+                first, last = split * part // parts, split * (part + 1) // parts if split else 1
+                size = n // shares
                 if kind == op.GATHER:
                     source = X if s == 0 else targets if s == 1 else weights
-                    layer.gather(source, rows, first, block(work, y + first * m, last - first, m))
+                    Y_ = block(work, y + first * size * m, (last - first) * size, m)
+                    layer.gather(source, rows, first * size, Y_)
                 elif op.CONVOLVE <= abs(kind) <= op.AVERAGE_POOL:
-                    shape = to_fixed_tuple(shapes[i], 11)
-                    for_pictures(kind, shape, n, m, first, last, x, y, p, q, theta, grad, work)
+                    shape = to_fixed_tuple(shapes[i], 13)
+                    last = last if split else shape[3]
+                    for_pictures(kind, shape, n, m, first, last, x, y, p, q, s, theta, grad, work)
                 elif kind == op.GATHER_ROWS:
                     layer.gather_rows(X, rows, block(work, y, m, n))
                 elif abs(kind) == op.DENSE or kind == op.DENSE_INPUT:
@@ -177,31 +201,17 @@ def _make(version):  # noqa: C901
                     layer.scatter(block(work, x, n, m), rows, targets)
                 elif kind == op.NORMALIZE:
                     gamma, beta = theta[p : p + n], theta[p + n : p + 2 * n]
-                    running, Y = block(theta, q, 2, n), block(work, y, n * k, m)
-                    layer.normalize(gamma, beta, running, c[0], first, last, Y)
+                    size = n * k // shares
+                    Y_ = block(work, y + first * size * m, (last - first) * size, m)
+                    layer.normalize(gamma, beta, block(theta, q, 2, n), c[0], Y_)
                 elif kind == op.DROPOUT:
                     start = k * (bounds[step] - bounds[0]) + s * m
                     drawn, rate = block(draws, start, m, int(c[1])), theta.dtype.type(c[0])
                     X_, Y_, M_ = block(work, x, n, m), block(work, y, n, m), block(work, p, n, m)
                     layer.dropout(X_, drawn, rate, M_, Y_)
-                elif kind == op.BATCH_NORM:
-                    gamma, beta, state = (
-                        theta[p : p + n],
-                        theta[p + n : p + 2 * n],
-                        block(work, s, 3, n),
-                    )
-                    X_, Y_ = block(work, x, n * k, m), block(work, y, n * k, m)
-                    layer.batch_norm(X_, gamma, beta, c[0], state, first, last, Y_)
-                elif kind == -op.BATCH_NORM:
-                    gamma, running, state = (
-                        theta[p : p + n],
-                        block(theta, q, 2, n),
-                        block(work, s, 3, n),
-                    )
-                    d_gamma, d_beta = grad[p : p + n], grad[p + n : p + 2 * n]
-                    X_, D = block(work, x, n * k, m), block(work, y, n * k, m)
-                    layer.d_batch_norm(
-                        X_, gamma, c[1], running, state, d_gamma, d_beta, first, last, D
+                elif abs(kind) == op.BATCH_NORM or abs(kind) == op.BATCH_SUMS:
+                    batch_norm(
+                        kind, c, n, k, m, first, last, shares, x, y, p, q, s, theta, grad, work
                     )
                 elif kind == op.LAYER_NORM:
                     gamma, beta = theta[p : p + n], theta[p + n : p + 2 * n]
@@ -227,14 +237,13 @@ def _make(version):  # noqa: C901
                 elif kind >= op.PENALTY:
                     update(kind, c, t + step + 1, lrs[step], theta, grad, decaying, slot1, slot2)
                 else:
-                    size = (last - first) * m
-                    for a in range(n // channels):
-                        x_, y_ = x + (a * channels + first) * m, y + (a * channels + first) * m
-                        X_, Y_ = work[x_ : x_ + size], work[y_ : y_ + size]
-                        if kind > 0:
-                            activate(kind, c[0], X_, Y_)
-                        else:
-                            d_activate(-kind, c[0], X_, Y_)
+                    size *= m
+                    X_ = work[x + first * size : x + last * size]
+                    Y_ = work[y + first * size : y + last * size]
+                    if kind > 0:
+                        activate(kind, c[0], X_, Y_)
+                    else:
+                        d_activate(-kind, c[0], X_, Y_)
         return len(bounds) - 1 if version else 0
 
     return njit(cache=True, nogil=True, error_model="numpy", no_cfunc_wrapper=True)(interpret)

@@ -5,16 +5,22 @@ Arrays are (features, rows), so that the loop over the rows of one feature is lo
 
 import math
 
+import numpy as np
+
 from plainnet.engine.elementary import exact, fast, like
+
+GATHERED = 16  # numbers of a row that are gathered together
 
 
 @fast
 def gather(source, order, first, Y):
     """Y = numbers of the rows of an array, from a first one, as columns."""
-    for i in range(len(Y)):
-        y = Y[i]
+    for start in range(0, len(Y), GATHERED):
+        last = min(start + GATHERED, len(Y))
         for r in range(len(order)):
-            y[r] = source[order[r], first + i]
+            x = source[order[r]]
+            for i in range(start, last):
+                Y[i, r] = x[first + i]
 
 
 @fast
@@ -40,25 +46,6 @@ def scatter(Z, order, target):
         z = Z[k]
         for r in range(len(order)):
             target[order[r], k] = z[r]
-
-
-@fast
-def dense(W, X, Z):
-    """Z = W X, four inputs at a time."""
-    n_out, n_in = W.shape
-    for j in range(n_out):
-        z, w = Z[j], W[j]
-        for r in range(len(z)):
-            z[r] = 0
-        for i in range(0, n_in - 3, 4):
-            x0, x1, x2, x3 = X[i], X[i + 1], X[i + 2], X[i + 3]
-            w0, w1, w2, w3 = w[i], w[i + 1], w[i + 2], w[i + 3]
-            for r in range(len(z)):
-                z[r] += w0 * x0[r] + w1 * x1[r] + w2 * x2[r] + w3 * x3[r]
-        for i in range(n_in // 4 * 4, n_in):
-            x0, w0 = X[i], w[i]
-            for r in range(len(z)):
-                z[r] += w0 * x0[r]
 
 
 @fast
@@ -150,11 +137,11 @@ def dropout(X, draws, rate, mask, Y):
 
 
 @fast
-def normalize(gamma, beta, running, eps, first, last, Y):
+def normalize(gamma, beta, running, eps, Y):
     """Y = gamma (Y - mean) / std + beta, with the running mean and variance."""
     n, one = len(gamma), like(gamma[0], 1)
     for start in range(0, len(Y), n):
-        for i in range(first, last):
+        for i in range(n):
             y, std = Y[start + i], like(one, math.sqrt(running[1, i] + like(one, eps)))
             scale = gamma[i] / std
             shift = beta[i] - running[0, i] * scale
@@ -163,59 +150,67 @@ def normalize(gamma, beta, running, eps, first, last, Y):
 
 
 @fast
-def batch_norm(X, gamma, beta, eps, statistics, first, last, Y):
-    """Y = gamma Xhat + beta; X becomes Xhat = (X - mean) / std, over the batch and the pixels."""
-    n, m = len(gamma), like(gamma[0], len(X) // len(gamma) * X.shape[1])
-    mean, var, std = statistics[0], statistics[1], statistics[2]
-    zero(mean[first:last])
-    zero(var[first:last])
-    for start in range(0, len(X), n):
-        for i in range(first, last):
-            x, s = X[start + i], like(m, 0)
-            for r in range(len(x)):
-                s += x[r]
-            mean[i] += s / m
-    for start in range(0, len(X), n):
-        for i in range(first, last):
-            x, s = X[start + i], like(m, 0)
-            for r in range(len(x)):
-                s += (x[r] - mean[i]) * (x[r] - mean[i])
-            var[i] += s / m
-    for i in range(first, last):
-        std[i] = math.sqrt(var[i] + like(m, eps))
-    for start in range(0, len(X), n):
-        for i in range(first, last):
-            x, y, center, inverse = X[start + i], Y[start + i], mean[i], like(m, 1) / std[i]
-            for r in range(len(x)):
-                x[r] = (x[r] - center) * inverse
-                y[r] = gamma[i] * x[r] + beta[i]
+def batch_sums(X, Y, centers, parts, sums):
+    """Sums = sum of X, and of X Y without their mean if it centers, for each part of the rows."""
+    n, size = sums.shape[1], len(X) // parts
+    numbers = like(sums[0, 0], size // n * X.shape[1])
+    zero(sums.reshape(-1))
+    for a in range(len(X)):
+        x, s = X[a], like(numbers, 0)
+        for r in range(len(x)):
+            s += x[r]
+        sums[a // size * 2, a % n] += s
+    for a in range(len(X)):
+        x, y, s = X[a], Y[a], like(numbers, 0)
+        center = sums[a // size * 2, a % n] / numbers if centers else like(numbers, 0)
+        for r in range(len(x)):
+            s += (x[r] - center) * (y[r] - center)
+        sums[a // size * 2 + 1, a % n] += s
 
 
 @fast
-def d_batch_norm(Xhat, gamma, momentum, running, statistics, d_gamma, d_beta, first, last, D):
-    """dX = gamma / std (dY - dbeta / m - Xhat dgamma / m); move the running mean and variance."""
-    n, m = len(gamma), like(gamma[0], len(D) // len(gamma) * D.shape[1])
-    mean, var, std = statistics[0], statistics[1], statistics[2]
-    zero(d_gamma[first:last])
-    zero(d_beta[first:last])
-    for start in range(0, len(D), n):
-        for i in range(first, last):
-            x, d, along, total = Xhat[start + i], D[start + i], like(m, 0), like(m, 0)
-            for r in range(len(d)):
-                along += d[r] * x[r]
-                total += d[r]
-            d_gamma[i] += along
-            d_beta[i] += total
-    for start in range(0, len(D), n):
-        for i in range(first, last):
-            x, d = Xhat[start + i], D[start + i]
-            along, total, scale = d_gamma[i] / m, d_beta[i] / m, gamma[i] / std[i]
-            for r in range(len(d)):
-                d[r] = scale * (d[r] - total - x[r] * along)
-    for i in range(first, last):
-        unbiased = var[i] * m / (m - like(m, 1))
-        running[0, i] += like(m, momentum) * (mean[i] - running[0, i])
-        running[1, i] += like(m, momentum) * (unbiased - running[1, i])
+def whole(sums, centers, m):
+    """Return the sums over all m numbers of each feature from those of their parts."""
+    parts, n = len(sums) // 2, sums.shape[1]
+    both, size = np.zeros((2, n), sums.dtype), m / like(m, parts)
+    for part in range(parts):
+        for i in range(n):
+            both[0, i] += sums[2 * part, i]
+    for part in range(parts):
+        for i in range(n):
+            shift = sums[2 * part, i] / size - both[0, i] / m if centers else like(m, 0)
+            both[1, i] += sums[2 * part + 1, i] + size * shift * shift
+    return both
+
+
+@fast
+def batch_norm(X, gamma, beta, eps, sums, m, Y):
+    """Y = gamma Xhat + beta; X becomes Xhat = (X - mean) / std, over the batch and the pixels."""
+    n, statistics = len(gamma), whole(sums, True, m)
+    for a in range(len(X)):
+        i = a % n
+        x, y, center = X[a], Y[a], statistics[0, i] / m
+        inverse = like(m, 1) / like(m, math.sqrt(statistics[1, i] / m + like(m, eps)))
+        for r in range(len(x)):
+            x[r] = (x[r] - center) * inverse
+            y[r] = gamma[i] * x[r] + beta[i]
+
+
+@fast
+def d_batch_norm(Xhat, gamma, c, sums, d_sums, m, writes, running, d_gamma, d_beta, D):
+    """dX = gamma / std (dY - dbeta / m - Xhat dgamma / m); a part writes what is for all rows."""
+    n, statistics, d = len(gamma), whole(sums, True, m), whole(d_sums, False, m)
+    for a in range(len(D)):
+        i = a % n
+        x, d_a, std = Xhat[a], D[a], like(m, math.sqrt(statistics[1, i] / m + like(m, c[0])))
+        scale, total, along = gamma[i] / std, d[0, i] / m, d[1, i] / m
+        for r in range(len(x)):
+            d_a[r] = scale * (d_a[r] - total - x[r] * along)
+    for i in range(n if writes else 0):
+        d_beta[i], d_gamma[i] = d[0, i], d[1, i]
+        mean, unbiased = statistics[0, i] / m, statistics[1, i] / (m - like(m, 1))
+        running[0, i] += like(m, c[1]) * (mean - running[0, i])
+        running[1, i] += like(m, c[1]) * (unbiased - running[1, i])
 
 
 @fast

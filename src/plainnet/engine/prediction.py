@@ -18,7 +18,7 @@ from plainnet.nn.network import Sequential, Transform
 from plainnet.nn.parameters import Array
 
 BATCHES = 2  # smallest number of batches per thread
-PICTURES = 32  # in a batch of compiled code
+PICTURES = 16  # in a batch of compiled code
 Forward = Callable[..., Array]
 
 

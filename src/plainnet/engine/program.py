@@ -72,7 +72,8 @@ class Program:
         self.code: list[Instruction] = []
         self.size = self.drawn = 0  # numbers in the memory, and draws for each row
         self.gathers = 0  # instructions that gather a batch
-        n, width = math.prod(net.in_shape), max(math.prod(x.out_shape) for x in net.layers)
+        n, self.height = math.prod(net.in_shape), _picture_height(net)  # 0: flat
+        self.pools = _pools(net)
         first = next((x for x in net.layers if not isinstance(x, Flatten | act.Identity)), None)
         self.by_rows = isinstance(first, Dense) and _is_large(m, n, first.n_out)
         if isinstance(first, RowDense):
@@ -80,11 +81,11 @@ class Program:
         weight = None if training is None else training.weight
         self.members = 1 if weight is None or weight.ndim == 1 else weight.shape[1]
         self.input, self.weights = self._memory(n * m), self._memory(self.members * m)
+        width = self._width()
         self.D, self.other = (self._memory(width * m) for _ in range(2))  # derivatives, or outputs
-        self.channels = _picture_channels(net)  # while the numbers of a row are a picture
         self.n_in = n
         gather = op.GATHER_ROWS if self.by_rows else op.GATHER
-        self._emit(gather, n, y=self.input, split=n if self.channels else 0)
+        self._emit(gather, n, y=self.input, split=self.height)
         if training is None:
             self._forward()
             self._emit(op.OUTPUT, net.n_out, x=self.Z)
@@ -101,6 +102,13 @@ class Program:
         self._backward()
         self._update(training.optimizer, training.l2, training.clip_norm)
         self._meet()
+
+    def _width(self) -> int:
+        """Return how many numbers of a row lie between two layers, at most."""
+        layers, alone = self.net.layers, set(self.pools)  # what is pooled lies nowhere,
+        if self.trains:  # except for its derivatives, which the first layer does not need
+            alone &= set(next(([x] for x in layers if x.specs), []))
+        return max(math.prod(x.out_shape) for x in layers if x not in alone)
 
     def _memory(self, n: int) -> int:
         """Reserve n numbers."""
@@ -129,36 +137,37 @@ class Program:
         free = not self.trains  # no backward pass reads Z
         for layer in self.net.layers:
             kind, x = type(layer), self.Z
-            self.channels = 0 if isinstance(layer, Flatten) else self.channels
-            if isinstance(layer, Flatten | act.Identity) or self._drops_nothing(layer):
+            self.height = 0 if isinstance(layer, Flatten) else self.height
+            if isinstance(layer, Flatten | act.Identity) or self._does_nothing(layer):
                 continue
             if kind in IN_PLACE:
                 y = x if free else self._copied(n, x)
                 constants = (layer.alpha,) if isinstance(layer, act.LeakyReLU | act.ELU) else ()
-                self._emit(IN_PLACE[kind], n, x=y, y=y, c=constants, split=self.channels)
+                self._emit(IN_PLACE[kind], n, x=y, y=y, c=constants, split=self.height)
             elif isinstance(layer, BatchNorm | LayerNorm):
                 x = x if free else self._copied(n, x)
                 y = self._normalize(layer, n, x)
             else:
                 y = self._output(layer, x)
                 self._of_input(layer, n, x, y)
-            self.Z, n = y, math.prod(layer.out_shape)
+            self.Z, n = y, math.prod(self.pools.get(layer, layer).out_shape)
             free = not self.trains or kind not in IN_PLACE
         self.code = [i._replace(k=self.drawn) if i.kind == op.DROPOUT else i for i in self.code]
 
-    def _drops_nothing(self, layer: Layer) -> bool:
-        return isinstance(layer, DropoutLayer) and (not self.trains or not layer.rate)
+    def _does_nothing(self, layer: Layer) -> bool:
+        drops_nothing = isinstance(layer, DropoutLayer) and (not self.trains or not layer.rate)
+        return drops_nothing or layer in self.pools.values()
 
     def _output(self, layer: Layer, x: int) -> int:
         """Return memory for the output of a layer."""
         if self.trains:
-            return self._memory(math.prod(layer.out_shape) * self.m)
+            return self._memory(math.prod(self.pools.get(layer, layer).out_shape) * self.m)
         return self.other if x == self.D else self.D
 
     def _copied(self, n: int, x: int) -> int:
         """Return a copy, as a backward pass reads the original."""
         y = self._memory(n * self.m)
-        self._emit(op.COPY, n, x=x, y=y, split=self.channels)
+        self._emit(op.COPY, n, x=x, y=y, split=self.height)
         return y
 
     def _of_input(self, layer: Layer, n: int, x: int, y: int) -> None:
@@ -179,7 +188,7 @@ class Program:
         elif isinstance(layer, MaxPool2D | AveragePool2D | GlobalAveragePool2D):
             self._pool(layer, x, y)
         elif type(layer) in OF_INPUT:
-            self._emit(OF_INPUT[type(layer)], n, x=x, y=y, split=self.channels)
+            self._emit(OF_INPUT[type(layer)], n, x=x, y=y, split=self.height)
         elif isinstance(layer, DropoutLayer):
             drawn = math.prod(layer.mask_shape)
             mask, c = self._memory(n * self.m), (layer.rate, drawn)
@@ -192,7 +201,7 @@ class Program:
         """Append a normalization, which changes its input too; return where its output lies."""
         k = layer.out_shape[-1]
         pixels = n // k  # each is normalized as a row
-        if len(layer.out_shape) > 1 and not self.channels:
+        if len(layer.out_shape) > 1 and not self.height:
             raise UnknownPartError(f"{type(layer).__name__} of shape {layer.out_shape}")
         p = self._offset(layer, "gamma")
         if isinstance(layer, LayerNorm):
@@ -201,34 +210,39 @@ class Program:
             return y
         q, c = self._offset(layer, "running_mean"), (layer.eps, layer.momentum)
         if not self.trains:
-            self._emit(op.NORMALIZE, k, pixels, c, y=x, p=p, q=q, split=self.channels)
+            self._emit(op.NORMALIZE, k, pixels, c, y=x, p=p, q=q, split=self.height)
             return x
         if self.m * pixels == 1:
             raise UnknownPartError("BatchNorm in batches of one row")
-        y, scratch = self._output(layer, x), self._memory(3 * k)
-        split = self.channels
-        self._emit(op.BATCH_NORM, k, pixels, c, x=x, y=y, p=p, q=q, s=scratch, split=split)
+        y, parts = self._output(layer, x), max(1, self.height)
+        scratch = self._memory(4 * k * parts)
+        self._emit(op.BATCH_SUMS, k, pixels, x=x, s=scratch, split=self.height)
+        self._emit(op.BATCH_NORM, k, pixels, c, x=x, y=y, p=p, q=q, s=scratch, split=self.height)
         return y
 
     def _convolve(self, layer: Conv2D, x: int, y: int) -> None:
         geometry = layer.kernel, layer.kernel, layer.stride, layer.pads[1][0], layer.pads[2][0]
         p, q = self._offset(layer, "W"), self._offset(layer, "b") if layer.bias else -1
-        self.channels, n = layer.n_out, layer.W.size
-        shape = (*layer.in_shape, *layer.out_shape, *geometry)
-        self._emit(op.CONVOLVE, n, x=x, y=y, p=p, q=q, split=self.channels, shape=shape)
+        shape, winner = (*layer.in_shape, *layer.out_shape, *geometry, 1, 1), 0
+        self.height = layer.out_shape[0]
+        if pool := self.pools.get(layer):
+            winner = self._memory(math.prod(pool.out_shape) * self.m)
+            self.height, shape = pool.out_shape[0], (*shape[:-2], pool.size, pool.stride)
+        n, split = layer.W.size, self.height
+        self._emit(op.CONVOLVE, n, x=x, y=y, p=p, q=q, s=winner, split=split, shape=shape)
 
     def _pool(self, layer: MaxPool2D | AveragePool2D | GlobalAveragePool2D, x: int, y: int) -> None:
         height, width, n = layer.in_shape
-        kind, winner, self.channels = op.AVERAGE_POOL, 0, n
+        kind, winner, self.height = op.AVERAGE_POOL, 0, layer.out_shape[0]
         if isinstance(layer, MaxPool2D):
             kind, winner = op.MAX_POOL, self._memory(math.prod(layer.out_shape) * self.m)
         if isinstance(layer, GlobalAveragePool2D):
-            shape = (*layer.in_shape, 1, 1, n, height, width, 1, 0, 0)
-            self.channels = 0
+            shape = (*layer.in_shape, 1, 1, n, height, width, 1, 0, 0, 1, 1)
+            self.height = 0
         else:
-            size = layer.size, layer.size, layer.stride, 0, 0
+            size = layer.size, layer.size, layer.stride, 0, 0, 1, 1
             shape = (*layer.in_shape, *layer.out_shape, *size)
-        self._emit(kind, x=x, y=y, p=winner, split=n, shape=shape)
+        self._emit(kind, x=x, y=y, s=winner, split=self.height, shape=shape)
 
     def _dense(self, layer: Dense | GroupedDense, n: int, x: int, y: int) -> None:
         groups = layer.groups if isinstance(layer, GroupedDense) else 1
@@ -261,22 +275,36 @@ class Program:
         last = next((i for i, f in enumerate(forward) if f.kind in trained), None)
         if last is None:
             raise UnknownPartError("a network without parameters")
-        d = self.D
+        sizes = [math.prod(op.padded_shape(f.shape, self.m)) for f in forward if f.kind in BACK]
+        d, padded = self.D, self._memory(op.INPUTS * max(sizes, default=0))
         for i in range(len(forward) - 1, last - 1, -1):
             f = forward[i]
             other = self.other if d == self.D else self.D
             if f.kind in BACK:
-                self.code.append(f._replace(kind=-f.kind, y=d))
+                x, tiles = f.x, -(-f.shape[5] // op.OUTPUTS)
+                if f.kind == op.CONVOLVE:
+                    _, height, _, _ = op.padded_shape(f.shape, self.m)
+                    self.code.append(f._replace(kind=op.PAD, y=padded, split=height))
+                    x = padded
+                self.code.append(f._replace(kind=-f.kind, x=x, y=d, split=tiles))
                 if i > last:
-                    split = f.shape[2] if f.kind == op.CONVOLVE else 0
-                    self.code.append(f._replace(kind=BACK[f.kind], x=other, y=d, split=split))
+                    if f.shape[11] > 1:
+                        self.code.append(f._replace(kind=op.UNPOOL, x=other, y=d))
+                        d, other = other, d
+                    kind, split = BACK[f.kind], f.shape[0]
+                    self.code.append(f._replace(kind=kind, x=other, y=d, split=split))
                     d = other
             elif f.kind in (op.MAX_POOL, op.AVERAGE_POOL):
-                self.code.append(f._replace(kind=-f.kind, x=other, y=d))
+                split = 0 if f.shape[6] > f.shape[8] else f.split  # squares overlap
+                self.code.append(f._replace(kind=-f.kind, x=other, y=d, split=split))
                 d = other
+            elif f.kind == op.BATCH_NORM:
+                sums = f.s + 2 * f.n * max(1, f.split)
+                self.code.append(f._replace(kind=-op.BATCH_SUMS, y=d, s=sums))
+                self.code.append(f._replace(kind=-f.kind, y=d))
             elif f.kind == op.PIECEWISE_LINEAR:
                 raise UnknownPartError("PiecewiseLinear after a layer with parameters")
-            elif f.kind != op.COPY:
+            elif f.kind not in (op.COPY, op.BATCH_SUMS):
                 x = f.y if f.kind in IN_PLACE.values() else f.p if f.kind == op.DROPOUT else f.x
                 self.code.append(f._replace(kind=-f.kind, x=x, y=d))
 
@@ -297,11 +325,22 @@ class Program:
             raise UnknownPartError(type(optimizer).__name__)
 
 
-def _picture_channels(net: Sequential) -> int:
-    """Return the channels of the input if a layer takes pictures as such, else 0."""
+def _pools(net: Sequential) -> dict[Layer, MaxPool2D]:
+    """Return the poolings that are computed together with the convolution before."""
+    return {
+        layer: after
+        for layer, after in pairwise(net.layers)
+        if isinstance(layer, Conv2D)
+        and isinstance(after, MaxPool2D)
+        and 1 < after.size <= after.stride
+    }
+
+
+def _picture_height(net: Sequential) -> int:
+    """Return the height of the input if a layer takes pictures as such, else 0."""
     first = (x for x in net.layers if not isinstance(x, act.Identity | DropoutLayer))
     flat = isinstance(next(first, None), Flatten) or len(net.in_shape) != 3
-    return 0 if flat else net.in_shape[2]
+    return 0 if flat else net.in_shape[0]
 
 
 def _is_large(m: int, n_in: int, n_out: int) -> bool:

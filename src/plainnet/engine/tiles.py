@@ -8,7 +8,6 @@ from numba.extending import intrinsic
 from numba.np import arrayobj
 
 VECTOR = 32  # bytes
-INPUTS = 2  # in a tile: eight sums keep two units busy that take four cycles each
 
 
 @final
@@ -56,40 +55,40 @@ def _lanes(kind: Any, bytes_: int) -> int:
 
 
 def mixing_tile(outputs: int, vectors: int, width: int = VECTOR) -> Any:
-    """Return a function: Y[o, r] += sum over k of W[o, k] X[k, r] for some outputs and vectors.
+    """Return a function: Y[o, r] = b[o] + sum over k of W[o, k] X[k, r] for a few o and vectors.
 
     k runs over neighbors in X, several times.
     """
 
     @intrinsic
     def tile(
-        typingctx: Any, W: Any, w: Any, steps: Any, X: Any, x: Any, Y: Any, y: Any, n: Any
-    ) -> Any:
-        """Steps: of o and k in W, of rows, and of a run in W and in X; n: runs, and k in each."""
+        typingctx: Any, W: Any, w: Any, steps: Any, X: Any, x: Any, b: Any, o: Any,
+        Y: Any, y: Any, n: Any
+    ) -> Any:  # fmt: skip
+        """Steps: of o in W, of rows, and of a run in W and in X; n: runs, and k in each."""
 
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             kinds, lanes = signature.args, _lanes(W, width)
-            W_, X_, Y_ = (
-                Vectors(context, builder, kinds[i], args[j : j + 2], lanes)
-                for i, j in ((0, 0), (3, 3), (5, 5))
+            W_, X_, B_, Y_ = (
+                Vectors(context, builder, kinds[i], args[i : i + 2], lanes) for i in (0, 3, 5, 7)
             )
-            of_o, of_k, rows, run_w, run_x = (builder.extract_value(args[2], i) for i in range(5))
-            runs, length = (builder.extract_value(args[7], i) for i in range(2))
+            of_o, rows, run_w, run_x = (builder.extract_value(args[2], i) for i in range(4))
+            runs, length = (builder.extract_value(args[9], i) for i in range(2))
             index = of_o.type
             offsets = [
                 builder.add(builder.mul(rows, index(o)), index(v * lanes))
                 for o in range(outputs)
                 for v in range(vectors)
             ]
-            sums = [cgutils.alloca_once_value(builder, Y_.load(offset)) for offset in offsets]
+            biases = [B_.repeat(index(o)) for o in range(outputs) for _ in range(vectors)]
+            sums = [cgutils.alloca_once_value(builder, bias) for bias in biases]
             with (
                 cgutils.for_range(builder, runs) as run,
                 cgutils.for_range(builder, length) as loop,
             ):
-                first, k = (
-                    builder.add(builder.mul(run.index, far), builder.mul(loop.index, near))
-                    for far, near in ((run_x, rows), (run_w, of_k))
-                )
+                k = builder.add(builder.mul(run.index, run_w), loop.index)
+                first = builder.mul(run.index, run_x)
+                first = builder.add(first, builder.mul(loop.index, rows))
                 x_k = [X_.load(builder.add(first, index(v * lanes))) for v in range(vectors)]
                 for o in range(outputs):
                     w_ok = W_.repeat(builder.add(builder.mul(of_o, index(o)), k))
@@ -100,12 +99,13 @@ def mixing_tile(outputs: int, vectors: int, width: int = VECTOR) -> Any:
             return context.get_dummy_value()
 
         i = types.intp
-        return types.void(W, i, types.UniTuple(i, 5), X, i, Y, i, types.UniTuple(i, 2)), codegen
+        steps, n = types.UniTuple(i, 4), types.UniTuple(i, 2)
+        return types.void(W, i, steps, X, i, b, i, Y, i, n), codegen
 
     return tile
 
 
-def gradient_tile(outputs: int, inputs: int, width: int = VECTOR) -> Any:
+def gradient_tile(outputs: int, inputs: int) -> Any:
     """Return a function: S[o, c] += sum over pixels of Z[pixel, o, r] X[pixel, c, r].
 
     S has a sum for each lane of a vector, over its share of the rows.
@@ -115,14 +115,16 @@ def gradient_tile(outputs: int, inputs: int, width: int = VECTOR) -> Any:
     def tile(
         typingctx: Any, Z: Any, z: Any, X: Any, x: Any, S: Any, s: Any, steps: Any, n: Any
     ) -> Any:
-        """Steps: of pixels in Z and in X, of o and c in S, of rows; n: pixels, vectors of rows."""
+        """Steps: of pixels in Z and X, of o and c in S, of rows in Z and X; n: pixels, vectors."""
 
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            kinds, lanes = signature.args, _lanes(S, width)
+            kinds, lanes = signature.args, _lanes(S, VECTOR)
             Z_, X_, S_ = (
                 Vectors(context, builder, kinds[i], args[i : i + 2], lanes) for i in (0, 2, 4)
             )
-            of_z, of_x, of_o, of_c, rows = (builder.extract_value(args[6], i) for i in range(5))
+            of_z, of_x, of_o, of_c, rows_z, rows_x = (
+                builder.extract_value(args[6], i) for i in range(6)
+            )
             pixels, vectors = (builder.extract_value(args[7], i) for i in range(2))
             index = of_o.type
             offsets = [
@@ -138,19 +140,19 @@ def gradient_tile(outputs: int, inputs: int, width: int = VECTOR) -> Any:
                 r = builder.mul(part.index, index(lanes))
                 in_z = builder.add(builder.mul(pixel.index, of_z), r)
                 in_x = builder.add(builder.mul(pixel.index, of_x), r)
-                zs, xs = (
-                    [A.load(builder.add(start, builder.mul(rows, index(i)))) for i in range(count)]
-                    for A, start, count in ((Z_, in_z, outputs), (X_, in_x, inputs))
-                )
+                xs = [
+                    X_.load(builder.add(in_x, builder.mul(rows_x, index(c)))) for c in range(inputs)
+                ]
                 for o in range(outputs):
+                    z = Z_.load(builder.add(in_z, builder.mul(rows_z, index(o))))
                     for c in range(inputs):
-                        _add_product(builder, sums[o * inputs + c], zs[o], xs[c])
+                        _add_product(builder, sums[o * inputs + c], z, xs[c])
             for offset, total in zip(offsets, sums, strict=True):
                 S_.store(builder.load(total), offset)
             return context.get_dummy_value()
 
         i = types.intp
-        counts = types.UniTuple(i, 5), types.UniTuple(i, 2)
+        counts = types.UniTuple(i, 6), types.UniTuple(i, 2)
         return types.void(Z, i, X, i, S, i, *counts), codegen
 
     return tile
