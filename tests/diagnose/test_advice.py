@@ -270,6 +270,8 @@ def four_classes(m=300):
         ("Adam, 1", "lr"),
         ("sigmoids", "activation"),
         ("not scaled", "standardize"),
+        ("saturated", "init"),
+        ("saturated", "lr"),
     ],
 )
 def test_the_most_basic_finding_comes_first(start, option):

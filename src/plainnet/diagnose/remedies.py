@@ -202,6 +202,8 @@ def desaturate(snapshot: TrainingSnapshot) -> dict[str, Any]:
     """Keep the outputs of a sigmoid or tanh away from the ends of their range."""
     slower = lower(snapshot) if snapshot.lr_too_high else {}
     init, relu = {"init": "xavier_normal"}, {"activation": ("relu",), "init": "he_normal"}
+    if snapshot.options.init != init["init"]:  # a low rate was for the large weights
+        init |= higher(snapshot, times=_MUCH_FASTER)
     return remedy(snapshot.options, slower, init, relu, otherwise=_SCALED)
 
 
