@@ -52,7 +52,6 @@ def scatter(Z, order, target):
 def dense_gradient(dZ, X, dW):
     """dW = dZ X^T, two outputs and four inputs at a time, of which the last may come again."""
     n_out, n_in = dW.shape
-    zero = like(dW[0, 0], 0)
     for j in range(0, n_out, 2):
         k = min(j + 1, n_out - 1)
         d, e = dZ[j], dZ[k]
@@ -60,7 +59,7 @@ def dense_gradient(dZ, X, dW):
             i0 = min(i, max(0, n_in - 4))
             i1, i2, i3 = min(i0 + 1, n_in - 1), min(i0 + 2, n_in - 1), min(i0 + 3, n_in - 1)
             x0, x1, x2, x3 = X[i0], X[i1], X[i2], X[i3]
-            d0 = d1 = d2 = d3 = e0 = e1 = e2 = e3 = zero
+            d0 = d1 = d2 = d3 = e0 = e1 = e2 = e3 = like(dW[0, 0], 0)
             for r in range(len(d)):
                 d0 += d[r] * x0[r]
                 d1 += d[r] * x1[r]
