@@ -7,6 +7,7 @@ import numpy as np
 from plainnet.config import OPTIONS, Config, TrainConfig
 from plainnet.diagnose.advice import non_defaults, remedy, sane_lr
 from plainnet.diagnose.snapshot import TrainingSnapshot
+from plainnet.evaluate.finding import advise
 from plainnet.nn.convolution import Conv2D
 from plainnet.nn.layers import Dense
 from plainnet.nn.network import Sequential
@@ -15,7 +16,7 @@ from plainnet.tabular import ANY_NETWORK, FEWEST_ROWS
 
 _SCALED = "columns that are scaled to mean 0 and variance 1"
 _LONGER, _FEWEST_EPOCHS, _MOST_EPOCHS = 3, 30, 1000
-LARGE_GAIN = 5.0  # by which a layer multiplies its inputs; he_normal has 1.4
+_LARGE_GAIN = 5.0  # by which a layer multiplies its inputs; he_normal has 1.4
 _MUCH_FASTER = 5  # times the learning rate, before a larger network is tried
 _STRONG_L2, _USUAL_DROPOUT = 0.001, 0.3  # convolutional networks have 0.3 by default
 
@@ -33,16 +34,19 @@ def initialize(snapshot: TrainingSnapshot) -> dict[str, Any]:
 
 def slow_down(snapshot: TrainingSnapshot, *others: dict[str, Any]) -> dict[str, Any]:
     """Lower the learning rate."""
-    return remedy(snapshot.options, _smaller(snapshot), lower(snapshot), *others, otherwise=_SCALED)
+    remedies = smaller_weights(snapshot), lower(snapshot), *others
+    return remedy(snapshot.options, *remedies, otherwise=_SCALED)
 
 
 def lower(snapshot: TrainingSnapshot) -> dict[str, Any]:
     """Return a lower learning rate as an option, if there is one in the usual range."""
     options, lr = snapshot.options, snapshot.lr or snapshot.options.learning_rate
-    if isinstance(snapshot.optimizer, SGD):
-        lower = sane_lr(options, min(lr / 3, snapshot.largest_stable_lr / 2))
+    usual = _usual_lr(options)
+    if isinstance(snapshot.optimizer, SGD):  # the curvature of the start often falls soon
+        least = usual * (1 - options.momentum) / 10 if lr > usual else 0.0
+        lower = sane_lr(options, min(lr / 3, max(least, snapshot.largest_stable_lr / 2)))
     else:
-        lower = sane_lr(options, min(lr / 10, snapshot.weight_size / 50, 3 * _usual_lr(options)))
+        lower = sane_lr(options, min(lr / 10, snapshot.weight_size / 50, 3 * usual))
     return {"lr": lower} if lower < lr else {}
 
 
@@ -54,8 +58,8 @@ def clip(snapshot: TrainingSnapshot, *before: dict[str, Any]) -> dict[str, Any]:
 
 def speed_up(snapshot: TrainingSnapshot) -> dict[str, Any]:
     """Raise a learning rate that is below the usual, else train for longer."""
-    options, faster = snapshot.options, higher(snapshot)
-    return remedy(options, _smaller(snapshot), faster, longer(snapshot), otherwise="other columns")
+    remedies = smaller_weights(snapshot), higher(snapshot), longer(snapshot)
+    return remedy(snapshot.options, *remedies, otherwise="other columns")
 
 
 def higher(snapshot: TrainingSnapshot, times: float = 2) -> dict[str, Any]:
@@ -67,9 +71,10 @@ def higher(snapshot: TrainingSnapshot, times: float = 2) -> dict[str, Any]:
     return {"lr": sane_lr(options, usual)} if usual >= times * lr else {}
 
 
-def _smaller(snapshot: TrainingSnapshot) -> dict[str, Any]:
+def smaller_weights(snapshot: TrainingSnapshot) -> dict[str, Any]:
     """Return smaller initial weights as an option if a layer multiplies its inputs."""
-    return {"init": "he_normal"} if max(gains(snapshot.initial_net), default=0) > LARGE_GAIN else {}
+    largest = max(gains(snapshot.initial_net), default=0)
+    return {"init": "he_normal"} if largest > _LARGE_GAIN else {}
 
 
 def gains(net: Sequential) -> list[float]:
@@ -95,6 +100,10 @@ def enlarge(snapshot: TrainingSnapshot) -> tuple[str, dict[str, Any]]:
     It stops early, since a network that fits more also memorizes more.
     """
     options, lr = snapshot.options, snapshot.lr or snapshot.options.learning_rate
+    if smaller_weights(snapshot):
+        gain = max(gains(snapshot.initial_net))
+        cause = f"The initial weights are too large: a layer multiplies its inputs by {gain:.3g}."
+        return cause, initialize(snapshot)
     if penalties := strong_penalties(options):
         cause = f"It is regularized too much: L2 {options.l2:g}, dropout {options.dropout or 0:g}."
         return cause, remedy(options, penalties)
@@ -130,7 +139,8 @@ def regularize(snapshot: TrainingSnapshot) -> dict[str, Any]:
     dropout = {"dropout": 0.5} if (options.dropout or 0) < 0.5 else {}
     penalty = {"l2": 0.001} if not options.l2 else {}
     more = f"more {'pictures' if snapshot.images else 'rows'}"
-    return remedy(options, early, default_network(snapshot), dropout, penalty, otherwise=more)
+    remedies = smaller_weights(snapshot), early, default_network(snapshot), dropout, penalty
+    return remedy(options, *remedies, otherwise=more)
 
 
 def _early(options: Config) -> dict[str, Any]:
@@ -151,13 +161,16 @@ def simplify(snapshot: TrainingSnapshot) -> dict[str, Any]:
 
 
 def replace_by_baseline(snapshot: TrainingSnapshot, regression: bool) -> dict[str, Any]:
-    """Take the default network, train that long enough, then take the baseline."""
+    """Take the default network, train that well, then take the baseline if it is a regression."""
     options, more = snapshot.options, longer(snapshot)
-    short = (options.epochs or 0) < _FEWEST_EPOCHS
-    linear = _instead(snapshot, network="mlp", hidden=(), lr=0.01)
-    last = linear if regression and not snapshot.images else more
-    first = default_network(snapshot), strong_penalties(options), better_lr(snapshot)
-    return remedy(options, *first, more if short else {}, last, otherwise="the baseline")
+    short = more if (options.epochs or 0) < _FEWEST_EPOCHS else {}
+    trained = smaller_weights(snapshot), strong_penalties(options), better_lr(snapshot), short
+    remedies = default_network(snapshot), *trained
+    linear = {"network": "mlp", "hidden": (), "lr": 0.01}
+    if not regression or snapshot.images:
+        return remedy(options, *remedies, more, otherwise="the baseline")
+    advice = remedy(options, *remedies, otherwise=f"a regression: {advise(linear)['advice']}")
+    return advice if advice["options"] else remedy(options, _instead(options, **linear))
 
 
 def default_network(snapshot: TrainingSnapshot) -> dict[str, Any]:
@@ -166,17 +179,15 @@ def default_network(snapshot: TrainingSnapshot) -> dict[str, Any]:
     few = not snapshot.images and len(snapshot.X) < FEWEST_ROWS
     if snapshot.schema is None or few or snapshot.options.network == name:
         return {}
-    return _instead(snapshot, network=name)
+    return _instead(snapshot.options, network=name)
 
 
-def _instead(snapshot: TrainingSnapshot, **network: Any) -> dict[str, Any]:
+def _instead(options: Config, **network: Any) -> dict[str, Any]:
     """Return the options of another network, with the defaults of those that were given."""
-    options = snapshot.options
     own = [n for n, option in OPTIONS.items() if option.metadata["group"] != "Data"]
     kept = ANY_NETWORK | ({"epochs"} if options.network == "tabular" else set())  # fewer by default
     own = [n for n in [*own, "validation_fraction"] if n not in kept]
-    given = non_defaults(options, snapshot.images)
-    return {n: OPTIONS[n].default for n in given if n in own} | network
+    return {n: OPTIONS[n].default for n in non_defaults(options) if n in own} | network
 
 
 def revive(snapshot: TrainingSnapshot) -> dict[str, Any]:
@@ -191,6 +202,8 @@ def desaturate(snapshot: TrainingSnapshot) -> dict[str, Any]:
     """Keep the outputs of a sigmoid or tanh away from the ends of their range."""
     slower = lower(snapshot) if snapshot.lr_too_high else {}
     init, relu = {"init": "xavier_normal"}, {"activation": ("relu",), "init": "he_normal"}
+    if snapshot.options.init != init["init"]:  # a low rate was for the large weights
+        init |= higher(snapshot, times=_MUCH_FASTER)
     return remedy(snapshot.options, slower, init, relu, otherwise=_SCALED)
 
 
