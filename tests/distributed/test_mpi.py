@@ -16,6 +16,8 @@ import pytest
 from plainnet import Model, TrainConfig
 from plainnet.cli import main
 from plainnet.data.synthetic import introverts
+from plainnet.distributed.mpi import MPIRanks
+from plainnet.errors import PlainnetError
 from plainnet.training import train
 
 HERE = Path(__file__).parent
@@ -116,6 +118,24 @@ def test_interrupted_killed_and_resumed_by_other_ranks(data, capsys):
         resumed.predict_proba(rows), expected.predict_proba(rows), rtol=0, atol=1e-5
     )
     assert not Path("data.run").exists()
+
+
+def test_an_mpiexec_of_another_mpi_is_named(data):
+    command = [sys.executable, "-m", "plainnet", "train", "data.csv"]
+    other = {**os.environ, "OMPI_COMM_WORLD_RANK": "0", "OMPI_COMM_WORLD_SIZE": "4"}
+    run = subprocess.run(command, env=other, capture_output=True, text=True)
+    assert run.returncode == 2
+    error = run.stderr.splitlines(keepends=True)[-1]  # after a warning of mpi4py
+    assert error.startswith(
+        "Error: mpiexec started 4 processes, but each finds itself alone: mpi4py uses "
+    )
+    assert error.endswith("mpiexec is of another MPI; take the mpiexec of that one\n")
+
+
+def test_mpiexec_without_mpi4py_is_refused(monkeypatch):
+    monkeypatch.setitem(sys.modules, "mpi4py", None)
+    with pytest.raises(PlainnetError, match=r"^mpiexec needs mpi4py and an MPI library"):
+        MPIRanks()
 
 
 def test_an_error_of_one_rank_ends_all(data):
