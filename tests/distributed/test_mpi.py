@@ -43,7 +43,7 @@ def answer(request):
 
 def test_ranks_train_like_one_process(answer):
     _, results = answer
-    assert len(results["cases"]) >= 35
+    assert len(results["cases"]) >= 20
     for case in results["cases"]:
         tolerance = 1e-6 if "float32" in case["name"] else 1e-12
         assert case["theta"] <= tolerance, case
