@@ -25,7 +25,9 @@ MPIEXEC = shutil.which("mpiexec", path=f"{Path(sys.executable).parent}:{os.envir
 pytestmark = pytest.mark.skipif(
     MPIEXEC is None, reason="mpiexec is not installed: pip install mpich"
 )
-ENDS = 20  # seconds; a rank that waits for one that has ended would wait for ever
+ENDS = (
+    60  # seconds, on a busy machine; a rank that waits for one that has ended would wait for ever
+)
 
 
 def mpiexec(*arguments, **options):
@@ -143,6 +145,6 @@ def test_an_error_of_one_rank_ends_all(data):
     other = ["-n", 1, "python", "-m", "plainnet", "train", "absent.csv", "--epochs", 1]
     start = time.monotonic()
     text, _ = (process := mpiexec(*first, ":", *other)).communicate(timeout=ENDS)
-    assert process.returncode == 2
-    assert "Error on rank 1: File 'absent.csv' does not exist; check the path.\n" in text
+    assert process.returncode != 0, text
+    assert "Error on rank 1: File 'absent.csv' does not exist; check the path.\n" in text, text
     assert time.monotonic() - start < ENDS

@@ -154,4 +154,5 @@ class MPIRanks(Ranks):
         text = str(error) if known else "".join(traceback.format_exception(error))
         sys.stderr.write(f"Error on rank {self.rank}: {text}\n")
         sys.stderr.flush()
+        time.sleep(0.2)  # until mpiexec has passed the text on
         self.comm.Abort(2)
