@@ -12,10 +12,11 @@ from plainnet.build import check
 from plainnet.config import TABULAR
 from plainnet.errors import PlainnetError
 from plainnet.export.python import to_python
+from plainnet.loading import load
 from plainnet.nn import BinaryCrossEntropy, GroupedDense, PiecewiseLinear, SoftmaxCrossEntropy
 from plainnet.storage.checkpoints import Checkpoints
 from plainnet.tabular import folds, logit_scale, settled
-from plainnet.training import load, resume, train
+from plainnet.training import resume, train
 
 SMALL = TrainConfig(network="tabular", members=3, hidden=(6, 5), epochs=4)
 

@@ -18,7 +18,8 @@ from plainnet import (
 )
 from plainnet.build import make_loss, make_optimizer, make_schedule
 from plainnet.data.synthetic import introverts, pandas_and_bears
-from plainnet.training import load, train
+from plainnet.loading import load
+from plainnet.training import train
 
 
 @pytest.mark.parametrize(

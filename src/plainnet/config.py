@@ -1,5 +1,6 @@
 """TrainConfig: every option of a training, declared once; ResolvedConfig: without open ones."""
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -27,6 +28,8 @@ CONVNET: dict[str, Any] = {"size": 32, "dropout": 0.3, "schedule": "onecycle", "
 CONVNET |= {"augment": ("shift",), "label_smoothing": 0.0, "patience": 0, "batch_size": 32}
 TABULAR = MLP | {"epochs": 128, "label_smoothing": 0.05, "patience": 32, "batch_size": 256}
 TABULAR_HIDDEN, FULL = (128, 128), "full"  # the batch of all rows
+_SIZE = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?) ?([KMGT]B)", re.IGNORECASE)
+_UNITS = {"KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 PRIVATE_LEVEL_COUNT = 10  # the default of `min_level_count` if `private`
 
 
@@ -85,6 +88,17 @@ class Config(ABC):
         False,
         "Leave out of the model file all that could reveal single rows: fingerprints, notes, "
         f"levels in fewer than {PRIVATE_LEVEL_COUNT} rows, and the ends of ranges.",
+    )
+    memory: str | None = _data(
+        None,
+        "Memory for the rows of a table, such as 2GB. A larger table is encoded once to files and "
+        "read from there.",
+        default_text="half of what is free",
+    )
+    cache_dir: str | None = _data(
+        None,
+        "Folder for the encoded rows of a table larger than memory.",
+        default_text="beside the table",
     )
     test_fraction: float = _data(0.2, "Share of the rows held out to evaluate with.", high=1)
     validation_fraction: float = _data(
@@ -201,6 +215,7 @@ class Config(ABC):
         for each in fields(self):
             value = checked("TrainConfig", each, getattr(self, each.name))
             object.__setattr__(self, each.name, value)
+        _ = self.memory_bytes  # refuses another text than a size
 
     @property
     def learning_rate(self) -> float:
@@ -215,6 +230,18 @@ class Config(ABC):
     def rows_in_batch(self) -> int | None:
         """The rows of a mini-batch as `fit` takes them: None for all rows at once."""
         return self.batch_size if isinstance(self.batch_size, int) else None
+
+    @property
+    def memory_bytes(self) -> int | None:
+        """The bound on memory in bytes, None if none was given."""
+        if self.memory is None:
+            return None
+        match = _SIZE.fullmatch(self.memory.strip())
+        if match is None or not float(match[1]):
+            raise PlainnetError(
+                f"TrainConfig: memory must be a size such as 300MB or 2GB, got {self.memory!r}"
+            )
+        return int(float(match[1]) * _UNITS[match[2].upper()])
 
     @abstractmethod
     def resolved(self, *, images: bool) -> "ResolvedConfig":

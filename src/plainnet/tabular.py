@@ -31,12 +31,24 @@ ANY_NETWORK = {"network", "members", "loss", "label_smoothing", "class_weight", 
 
 
 def settled(
-    config: Config, X: Array, task: "Task", notes: list[str] | None = None
+    config: Config,
+    X: Array,
+    task: "Task",
+    notes: list[str] | None = None,
+    streamed: bool = False,
 ) -> ResolvedConfig:
     """Choose the network, and fill in the options whose default depends on it or on the rows."""
     images = X.ndim == 4
     given, few = given_options(config), images or len(X) < FEWEST_ROWS
     note = None
+    if streamed and config.network == "tabular":
+        raise PlainnetError(
+            "a tabular network needs all rows in memory, which do not fit: take network mlp, or "
+            "give more memory"
+        )
+    if streamed and config.network == "auto":
+        config = replace(config, network="mlp")
+        note = "the rows do not fit in memory: taking network mlp"
     if config.network == "auto" and not few:
         if not given:
             config = replace(config, network="tabular")

@@ -1,19 +1,20 @@
 """Training: from data and options to an evaluated model, once or from several seeds."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from statistics import mean, stdev
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast, final
+from typing import TYPE_CHECKING, Any, NamedTuple, final
 
 import numpy as np
 
 from plainnet.build import check, least_weights, make_loss, make_network, make_optimizer
-from plainnet.config import Config, ResolvedConfig, TrainConfig, privacy_of, rng
-from plainnet.errors import DataError, ModelFileError, PlainnetError
+from plainnet.config import Config, TrainConfig, rng
+from plainnet.errors import ModelFileError, PlainnetError
 from plainnet.evaluate.evaluation import stored_evaluation
 from plainnet.evaluate.training_record import finite, versions
+from plainnet.loading import Data, load
 from plainnet.model import Model
 from plainnet.nn.ensemble import mean_of_groups
 from plainnet.nn.network import Sequential, Transform
@@ -28,15 +29,9 @@ from plainnet.train.history import History
 from plainnet.train.state import digest
 
 if TYPE_CHECKING:
-    import pandas as pd
-
-    from plainnet.data.column_kinds import ColumnKind
-    from plainnet.data.dataset import Dataset, Examples, Source
+    from plainnet.data.dataset import Dataset, Examples
     from plainnet.data.images import Progress
-    from plainnet.data.splits import Folds
-    from plainnet.data.targets import Task
 
-    Data: TypeAlias = str | Path | pd.DataFrame | tuple[Any, ...] | Dataset
     Ready = Callable[[Dataset, Sequential], None]
 
 
@@ -58,68 +53,6 @@ class EvaluationInterrupted(KeyboardInterrupt):
         self.run = run
 
 
-def load(data: "Data", config: Config, *, progress: "Progress | None" = None) -> "Dataset":
-    """Read and split data as `train` does; a data set is returned unchanged."""
-    from plainnet.data.dataset import Dataset
-    from plainnet.data.splits import split
-
-    config = config.resolved(images=are_pictures(data))
-    check(config)
-    if isinstance(data, Dataset):
-        return data
-    source = _source(data, config, progress)
-    return split(
-        source,
-        rng(config, 0),
-        test_fraction=config.test_fraction,
-        validation_fraction=config.validation_fraction,
-    )
-
-
-def load_folds(
-    data: "Data", config: Config, k: int, *, progress: "Progress | None" = None
-) -> "Folds":
-    """Read data, hold out the test rows that `train` would, and deal the others into folds."""
-    from plainnet.data.splits import fold
-
-    config = config.resolved(images=are_pictures(data))
-    check(config)
-    source = _source(data, config, progress)
-    return fold(source, k, rng(config, 0), rng(config, 3), test_fraction=config.test_fraction)
-
-
-def are_pictures(data: "Data") -> bool:
-    """Whether data are pictures: a folder, an array of four axes, or a data set of them."""
-    if isinstance(data, str | Path):
-        return Path(data).is_dir()
-    if isinstance(data, tuple):
-        return np.ndim(data[0]) == 4
-    return getattr(data, "train", None) is not None and data.train.X.ndim == 4
-
-
-def _source(data: "Data", config: ResolvedConfig, progress: "Progress | None") -> "Source":
-    from plainnet.data.arrays import array_frame, image_source
-    from plainnet.data.dataset import TableSource, read_source
-    from plainnet.evaluate.duplicates import near_duplicate_groups
-
-    task, kinds = cast("Task | None", config.task), cast("Mapping[str, ColumnKind]", config.kind)
-    options: dict[str, Any] = {"target": config.target, "task": task, "kinds": kinds}
-    options |= {"group": near_duplicate_groups if config.group_duplicates else None}
-    options |= {"standardize": config.standardize, "privacy": privacy_of(config)}
-    if isinstance(data, str | Path):
-        options |= {"size": config.size, "strict": config.strict, "header": config.header}
-        return read_source(data, progress=progress, **options)
-    if isinstance(data, tuple):
-        if len(data) not in (2, 3):
-            raise DataError(
-                f"train takes arrays as (X, y) or (X, y, classes), got {len(data)} parts"
-            )
-        if np.ndim(data[0]) == 4:
-            return image_source(*data, **options)
-        options["target"], data = array_frame(*data)
-    return TableSource(cast("pd.DataFrame", data), **options)
-
-
 def train(
     data: "Data",
     config: Config = TrainConfig(),  # noqa: B008 - immutable
@@ -139,10 +72,10 @@ def train(
     Parameters
     ----------
     data : path, DataFrame, (X, y), (X, y, classes) or Dataset
-        A table (CSV, TSV, Parquet) or a folder with a folder of pictures for each class; a table in
-        memory; rows of numbers with their targets; pictures (uint8 of shape (m, size, size, 3))
-        with their classes, or with class numbers and the names of the classes; or data that is
-        already split.
+        A table (CSV, TSV, Parquet), a folder of tables, or a folder with a folder of pictures for
+        each class; a table in memory; rows of numbers with their targets; pictures (uint8 of shape
+        (m, size, size, 3)) with their classes, or with class numbers and the names of the classes;
+        or data that is already split.
     config : TrainConfig, optional
         The options of the training.
     validation_data : path, DataFrame, (X, y) or (X, y, classes), optional
@@ -189,8 +122,8 @@ def train(
     config = config if validation_data is None else for_validation_data(config)
     # With validation data, patience needs no share of the rows.
     shares = config if validation_data is None else replace(config, patience=0)
-    data = load(data, shares, progress=progress)
-    config = settled(config, data.train.X, data.target.task, data.notes)
+    data = load(data, shares, progress=progress, ranks=ranks)
+    config = settled(config, data.train.X, data.target.task, data.notes, data.stream is not None)
     if checkpoints is not None:
         if path is not None:
             checkpoints.attach("path", partial(checkpoints.files.relative, path))
@@ -213,9 +146,9 @@ def train(
         ready(data, model.net)
     history = fit(
         model.net if net is None else net,
-        *data.train,
+        *(data.train if data.stream is None else (data.stream, None)),
         loss=model.loss,
-        optimizer=make_optimizer(config, len(data.train.X)),
+        optimizer=make_optimizer(config, data.m),
         epochs=config.epochs if epochs is None else epochs,
         batch_size=config.rows_in_batch,
         validation_data=data.validation,
@@ -259,15 +192,17 @@ def _evaluated(run: Run, config: Config, name: str | None) -> Run:
 
     model, history, data = run
     model.record |= {
-        "config": asdict(config),
+        "config": asdict(config) | {"cache_dir": None},  # a folder that may be private
         "history": finite(history.record()),
         "versions": versions(),
     }
-    fingerprints = config.fingerprints and not config.private
+    # Of rows that are not in memory, only those of a sample could be recognized.
+    fingerprints = config.fingerprints and not config.private and data.stream is None
     data, interrupted = evaluate_held_out(model, data, fingerprints)
-    parts = {"train": data.train, "validation": data.validation, "test": data.test}
+    parts = {"validation": data.validation, "test": data.test}
+    sizes = {part: 0 if rows is None else len(rows.X) for part, rows in parts.items()}
     model.record |= {
-        "rows": {part: 0 if rows is None else len(rows.X) for part, rows in parts.items()},
+        "rows": {"train": data.m} | sizes,
         "notes": [] if config.private else list(data.notes),  # which name rows and files
     }
     if name is not None:
@@ -362,6 +297,7 @@ def _require_weights(
 def _fingerprint(data: "Dataset") -> str:
     """Return a fingerprint of all the data that the model file depends on."""
     parts = [a for rows in (data.train, data.validation, data.test) for a in rows or (None,)]
+    parts += [] if data.stream is None else [data.stream.rows.checksums]
     meaning = repr((data.schema.to_json(), data.target.to_json()))
     return digest(*parts, np.frombuffer(meaning.encode(), np.uint8))
 

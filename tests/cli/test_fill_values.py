@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 
 from plainnet.config import TrainConfig
+from plainnet.loading import load
 from plainnet.model import Model
-from plainnet.training import load
 
 Cli = Callable[..., Any]
 SHORT = "--epochs 5"

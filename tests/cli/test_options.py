@@ -41,6 +41,8 @@ OPTIONS: list[tuple[str, tuple[str, ...], dict[str, Any]]] = [
     ("clip-norm", ("2",), {"clip_norm": 2.0}),
     ("class-weight", ("balanced",), {"class_weight": "balanced"}),
     ("patience", ("5",), {"patience": 5}),
+    ("memory", ("300MB",), {"memory": "300MB"}),
+    ("cache-dir", ("rows",), {"cache_dir": "rows"}),
     ("test-fraction", ("0.3",), {"test_fraction": 0.3}),
     ("validation-fraction", ("0.1",), {"validation_fraction": 0.1}),
     ("group-duplicates", (), {"group_duplicates": True}),

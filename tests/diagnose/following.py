@@ -10,9 +10,10 @@ from plainnet.data.dataset import Dataset
 from plainnet.diagnose.watch import DoctorWatch
 from plainnet.errors import TrainingError
 from plainnet.evaluate.finding import Finding
+from plainnet.loading import load
 from plainnet.metrics.intervals import paired_means
 from plainnet.tabular import settled
-from plainnet.training import load, train
+from plainnet.training import train
 
 MOST_STEPS = 3
 BAD_STARTS: dict[str, dict[str, Any]] = {

@@ -564,8 +564,8 @@ FAULTY = {
     ),
     "learning rate too low for the epochs": (
         lambda s: moon_net(s, SGD(0.0005)),
-        "learning rate too low",
-        "still falling",
+        "learning rate too low|underfitting",
+        "is too low",
     ),
     "saturated tanh": (saturated, "saturated", "tanh1"),
     "ten layers of sigmoids": (vanishing, "vanishing gradients", "dense1"),

@@ -19,8 +19,8 @@ from plainnet import PlainnetError, TrainConfig
 from plainnet.data.dataset import ImageSource
 from plainnet.data.splits import fold
 from plainnet.data.synthetic import introverts, pandas_and_bears
+from plainnet.loading import load_folds
 from plainnet.search.search import search
-from plainnet.training import load_folds
 
 ENDLESS = TrainConfig(epochs=10**7, engine="numpy")
 PLAINNET = [sys.executable, "-m", "plainnet"]
@@ -173,7 +173,7 @@ def test_script_without_a_main_block_is_told(survey, tmp_path):
     script.write_text(
         "from plainnet import TrainConfig\n"
         "from plainnet.search.search import search\n"
-        "from plainnet.training import load_folds\n"
+        "from plainnet.loading import load_folds\n"
         f"data = load_folds({str(survey)!r}, TrainConfig(epochs=1), k=2)\n"
         "search(data, TrainConfig(epochs=1), trials=2, workers=2)\n"
     )

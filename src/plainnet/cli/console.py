@@ -93,9 +93,14 @@ def show_data(console: Console, name: str, data: "Dataset") -> None:
     """Show rows, splits, classes, columns and notes of a dataset."""
     parts = {"to train": data.train, "to validate": data.validation, "held out": data.test}
     sizes = {use: len(rows.y) for use, rows in parts.items() if rows is not None}
+    sizes["to train"] = data.m
     noun = "pictures" if isinstance(data.schema, ImageSchema) else "rows"
     splits = ", ".join(f"{n:,} {use}" for use, n in sizes.items())
     print_line(console, f"{name}: {sum(sizes.values()):,} {noun}, {splits}", "bold")
+    if data.stream is not None:
+        how = "used again, as nothing changed" if data.stream.reused else "written once"
+        folder = data.stream.rows.path.parent
+        print_line(console, f"Larger than memory: encoded rows in {folder}, {how}", wrap=False)
     y = np.concatenate([rows.y for rows in parts.values() if rows is not None])
     show_schema(console, data.schema, data.target, y)
     print_notes(data.notes, console)

@@ -10,6 +10,7 @@ from cyclopts.validators import Number
 
 from plainnet.config import FULL, OPTIONS, Config, TrainConfig
 from plainnet.errors import PlainnetError
+from plainnet.loading import are_pictures
 from plainnet.option import default_text, flags, type_parts
 from plainnet.search.space import SEARCHED
 
@@ -70,12 +71,13 @@ class Options(_Options):  # type: ignore[misc]
     def config(self, path: Path) -> TrainConfig:
         """Return the options of a training on the data at a path."""
         chosen = {name: value for name, value in asdict(self).items() if value is not None}
-        if not path.is_dir() and chosen.keys() & {"size", "strict"}:
+        pictures = are_pictures(path)
+        if not pictures and chosen.keys() & {"size", "strict"}:
             raise PlainnetError(
                 f"--size and --strict apply to pictures, and {str(path)!r} is not a folder of "
                 "pictures: leave them out"
             )
-        if path.is_dir() and chosen.keys() & {"min_level_count", "header"}:
+        if pictures and chosen.keys() & {"min_level_count", "header"}:
             raise PlainnetError(
                 f"--min-level-count and --no-header apply to tables, and {str(path)!r} is a folder "
                 "of pictures: leave them out"
@@ -104,7 +106,7 @@ def command_arguments(
 ) -> list[str]:
     """Return a command with the options that differ from their default, or are in `always`."""
     arguments = ["plainnet", command, f"./{data}" if data.startswith("-") else data]
-    images = Path(data).is_dir()
+    images = are_pictures(data)
     defaults: list[Config] = [TrainConfig()]
     if config.network != "auto":
         own = replace(TrainConfig(), network=config.network)

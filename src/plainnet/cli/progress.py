@@ -32,12 +32,12 @@ _WIDEST, _NARROWEST = 40, 5  # columns of the sparkline
 
 @contextmanager
 def reading(console: Console) -> Iterator[Callable[[int, int], None] | None]:
-    """Show a bar while pictures are read, on a terminal only, and remove it at the end."""
+    """Show a bar while pictures or many rows are read, on a terminal only, and then remove it."""
     if not console.is_interactive:
         yield None
         return
     bar = Progress(
-        TextColumn("reading pictures"),
+        TextColumn("reading"),
         BarColumn(),
         MofNCompleteColumn(),
         Remaining(),
@@ -47,7 +47,7 @@ def reading(console: Console) -> Iterator[Callable[[int, int], None] | None]:
     task = bar.add_task("", total=None)
 
     def progress(done: int, total: int) -> None:
-        bar.start()  # only here, because a table has no pictures to read
+        bar.start()  # only here, because most tables are read at once
         bar.update(task, completed=done, total=total)
         if done == total:
             bar.stop()

@@ -27,7 +27,7 @@ YES_NO_PAIRS = (("no", "yes"), ("n", "y"), ("false", "true"), ("f", "t"), ("off"
 MANY = 20  # distinct values; more are many, in every rule that infers a kind or a task
 
 _MISSING = {kind: pa.array(sorted(MISSING), kind) for kind in (pa.string(), pa.large_string())}
-_YES_NO = {text: float(i) for pair in (*YES_NO_PAIRS, ("0", "1")) for i, text in enumerate(pair)}
+ANSWERS = {text: float(i) for pair in (*YES_NO_PAIRS, ("0", "1")) for i, text in enumerate(pair)}
 _PLAIN = r"^-?([0-9]+{0}?[0-9]*|{0}[0-9]+)([eE][+-]?[0-9]+)?$"  # a number as Arrow reads it
 _MOSTLY = 0.9  # share of numbers from which the other values of a column count as mistakes
 _SAMPLE = 1000  # rows that are looked at first
@@ -246,7 +246,7 @@ class Cells:
 
     def answers(self) -> NDArray[np.float64]:
         """Return 1 for Yes, 0 for No (`YES_NO_PAIRS` and 0/1), NaN otherwise, of the k values."""
-        return np.array([_YES_NO.get(t.casefold(), np.nan) for t in self.texts()], np.float64)
+        return np.array([ANSWERS.get(t.casefold(), np.nan) for t in self.texts()], np.float64)
 
     def only_answers(self) -> NDArray[np.float64]:
         """Return 1 for Yes and 0 for No, shape (k,); `DataError` for any other value."""

@@ -19,6 +19,7 @@ from plainnet.data.table import Table
 from plainnet.data.table_schema import TableSchema, infer_columns
 from plainnet.data.targets import Target, Task, drop_unlabeled
 from plainnet.errors import DataError
+from plainnet.train.row_file import RowStream
 
 Array = NDArray[Any]
 Grouping = Callable[[Array], NDArray[np.int64]]
@@ -50,6 +51,8 @@ class Dataset:
         Remarks for a person: rows and files left out, the target that was inferred.
     validation_rows, test_rows : array of int
         Numbers of the rows or pictures in ``validation`` and ``test``, counted from 0.
+    stream : RowStream, optional
+        All rows to learn from where they do not fit in memory; ``train`` is a sample of them.
 
     Examples
     --------
@@ -68,6 +71,12 @@ class Dataset:
     notes: list[str] = field(default_factory=list)
     validation_rows: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     test_rows: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    stream: RowStream | None = None
+
+    @property
+    def m(self) -> int:
+        """The number of rows to learn from."""
+        return len(self.train.X) if self.stream is None else self.stream.rows.m
 
 
 class Source(ABC):
@@ -162,9 +171,10 @@ class TableSource(Source):
             return Examples(schema.transform(part), target.encode(part))
 
         second, third = (None if i is None else examples(i) for i in (validation, test))
-        numbers = (self._table.positions(_index(i)) for i in (validation, test))
+        numbers = [self._table.positions(_index(i)) for i in (validation, test)]
         notes = [*self._notes, *schema.remarks()]
-        return Dataset(schema, target, examples(train), second, third, notes, *numbers)
+        parts = examples(train), second, third
+        return Dataset(schema, target, *parts, notes, numbers[0], numbers[1])
 
 
 @final

@@ -1,7 +1,9 @@
 """Parquet files: read flat columns within a memory budget."""
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, final
 
 import pandas as pd
 
@@ -12,6 +14,7 @@ from plainnet.storage.json_reader import shortened
 
 _ROWS = 65_536  # read at a time
 _BATCH = 2**26  # bytes of these rows
+_BUFFER = 2**18  # bytes that a column is read at a time, instead of a whole row group
 _PAGE = 4_096  # bytes that each page is assumed to need
 _DELTAS = (6, 7)  # text encodings without a dictionary, whose cells may fill a page
 
@@ -19,31 +22,62 @@ _DELTAS = (6, 7)  # text encodings without a dictionary, whose cells may fill a 
 def read_parquet(data: Bytes, label: str) -> pd.DataFrame:
     """Read the bytes of a Parquet file; `label` begins the message of a DataError."""
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
-    try:
+    before, batches = pa.total_allocated_bytes(), []
+    with _readable(label):
         # From memory: Arrow would read a Python file in its own threads.
-        file = pq.ParquetFile(pa.BufferReader(data))
-        schema, budget = file.schema_arrow, limits.MAX_PARQUET * len(data) + limits.FREE_PARQUET
-        _check_columns(schema, label)
-        width = sum(_width(field.type) for field in schema)
-        _check_budget(file.metadata.num_rows * width, budget, label)
-        delta = _check_pages(file.metadata, memoryview(data), budget, label)
-        # With a dictionary, a repeated text takes memory once.
-        texts = [
-            f.name for f, size in zip(schema, delta, strict=True) if _is_text(f.type) and not size
-        ]
-        file = pq.ParquetFile(pa.BufferReader(data), read_dictionary=texts)
-        rows = max(1, min(_ROWS, _BATCH // (width + sum(delta))))
-        before, batches = pa.total_allocated_bytes(), []
-        # One thread: with several, damage is not always reported.
+        file, rows, budget = _opened(lambda: pa.BufferReader(data), memoryview(data), label)
         for batch in file.iter_batches(batch_size=rows, use_threads=False):
             batches.append(batch)
             _check_budget(pa.total_allocated_bytes() - before, budget, label)
-        table = pa.Table.from_batches(batches, schema=file.schema_arrow)
-        table.validate(full=True)  # before its offsets are used
-        _check_cells(table, label)
-        return _with_exact_integers(table)
+        return _checked(pa.Table.from_batches(batches, schema=file.schema_arrow), label)
+
+
+def parquet_frames(path: Path, label: str, most: int) -> Iterator[pd.DataFrame]:
+    """Yield the rows of a Parquet file, at most so many at a time."""
+    import pyarrow as pa
+
+    with _readable(label):
+        file, rows, _ = _opened(lambda: pa.OSFile(str(path)), FileBytes(path), label, _BUFFER)
+        for batch in file.iter_batches(batch_size=min(rows, most), use_threads=False):
+            yield _checked(pa.Table.from_batches([batch]), label)
+
+
+def parquet_rows(path: Path, label: str) -> int:
+    """Return how many rows a Parquet file says that it holds."""
+    import pyarrow.parquet as pq
+
+    with _readable(label):
+        return int(pq.read_metadata(path).num_rows)
+
+
+@final
+class FileBytes:
+    """The bytes of a file, read when they are needed."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = open(path, "rb", buffering=_PAGE)  # noqa: SIM115 - open as long as the object
+        self._size = path.stat().st_size
+        self._start, self._part = 0, b""
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __getitem__(self, at: int) -> int:
+        if not self._start <= at < self._start + len(self._part):
+            self._file.seek(at)
+            self._start, self._part = at, self._file.read(_PAGE)
+        return self._part[at - self._start]
+
+    def __del__(self) -> None:
+        self._file.close()
+
+
+@contextmanager
+def _readable(label: str) -> Iterator[None]:
+    """Turn the errors of a reader into a DataError."""
+    try:
+        yield
     except DataError:
         raise
     except Exception as error:  # readers raise almost anything on damaged bytes
@@ -51,6 +85,31 @@ def read_parquet(data: Bytes, label: str) -> pd.DataFrame:
         if isinstance(error, KeyError):
             reason = f"its description lacks {reason}"
         raise DataError(f"{label} is not a readable Parquet file: {reason:.200}.") from error
+
+
+def _opened(
+    source: Callable[[], Any], data: memoryview | FileBytes, label: str, buffer: int = 0
+) -> tuple[Any, int, int]:
+    """Open a checked file; return it, the rows to read at a time, and the budget in bytes."""
+    import pyarrow.parquet as pq
+
+    file = pq.ParquetFile(source(), buffer_size=buffer, pre_buffer=False)
+    schema, budget = file.schema_arrow, limits.MAX_PARQUET * len(data) + limits.FREE_PARQUET
+    _check_columns(schema, label)
+    width = sum(_width(field.type) for field in schema)
+    _check_budget(file.metadata.num_rows * width, budget, label)
+    delta = _check_pages(file.metadata, data, budget, label)
+    # With a dictionary, a repeated text takes memory once.
+    texts = [f.name for f, size in zip(schema, delta, strict=True) if _is_text(f.type) and not size]
+    file = pq.ParquetFile(source(), read_dictionary=texts, buffer_size=buffer, pre_buffer=False)
+    return file, max(1, min(_ROWS, _BATCH // (width + sum(delta)))), budget
+
+
+def _checked(table: Any, label: str) -> pd.DataFrame:
+    """Return an Arrow table as a DataFrame."""
+    table.validate(full=True)  # before its offsets are used
+    _check_cells(table, label)
+    return _with_exact_integers(table)
 
 
 def _with_exact_integers(table: Any) -> pd.DataFrame:
@@ -113,7 +172,7 @@ def _width(kind: Any) -> int:
         return 16
 
 
-def _check_pages(metadata: Any, data: memoryview, budget: int, label: str) -> list[int]:
+def _check_pages(metadata: Any, data: memoryview | FileBytes, budget: int, label: str) -> list[int]:
     """Check the decompressed size of all pages; return a bound for cells encoded by deltas."""
     used, largest = 0, [0] * metadata.num_columns
     deltas = [False] * metadata.num_columns
@@ -128,7 +187,7 @@ def _check_pages(metadata: Any, data: memoryview, budget: int, label: str) -> li
     return [size if delta else 0 for size, delta in zip(largest, deltas, strict=True)]
 
 
-def _pages(chunk: Any, data: memoryview) -> Iterator[tuple[int, int]]:
+def _pages(chunk: Any, data: memoryview | FileBytes) -> Iterator[tuple[int, int]]:
     """Yield the decompressed size and the encoding of each page from its header."""
     offsets = (chunk.dictionary_page_offset, chunk.data_page_offset)
     at = min(offset for offset in offsets if offset and offset > 0)
@@ -142,7 +201,7 @@ def _pages(chunk: Any, data: memoryview) -> Iterator[tuple[int, int]]:
         at += compressed
 
 
-def _struct(data: memoryview, at: int) -> tuple[dict[int, Any], int]:
+def _struct(data: memoryview | FileBytes, at: int) -> tuple[dict[int, Any], int]:
     """Read a struct of Thrift's compact protocol, with the types of page headers."""
     fields: dict[int, Any] = {}
     number = 0
@@ -166,12 +225,12 @@ def _struct(data: memoryview, at: int) -> tuple[dict[int, Any], int]:
     return fields, at + 1
 
 
-def _integer(data: memoryview, at: int) -> tuple[int, int]:
+def _integer(data: memoryview | FileBytes, at: int) -> tuple[int, int]:
     n, at = _varint(data, at)
     return (n >> 1) ^ -(n & 1), at
 
 
-def _varint(data: memoryview, at: int) -> tuple[int, int]:
+def _varint(data: memoryview | FileBytes, at: int) -> tuple[int, int]:
     n = shift = 0
     while True:
         n |= (data[at] & 127) << shift

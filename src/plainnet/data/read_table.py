@@ -121,7 +121,7 @@ def _read(
     if name.suffix.lower() in PARQUET_SUFFIXES:
         _refuse_delimiter(delimiter, "a Parquet file")
         return _checked(read_parquet(data, label), label, empty)
-    columns = _read_text(data, lines, delimiter, header, label, text)
+    columns = read_text(data, lines, delimiter, header, label, text)
     if not empty and not len(next(iter(columns.values()))):
         raise DataError(f"{label} has column names but no rows below them.")
     return columns
@@ -173,7 +173,7 @@ def _not_utf8(data: bytes, label: str) -> DataError:
     )
 
 
-def _read_text(
+def read_text(
     data: Bytes,
     lines: int,
     delimiter: str | None,
@@ -181,14 +181,9 @@ def _read_text(
     label: str,
     as_text: Collection[str] | None,
 ) -> dict[str, Any]:
+    """Return the columns of a text."""
     _check_text(data, label)
-    start = len(codecs.BOM_UTF8) if data[: len(codecs.BOM_UTF8)] == codecs.BOM_UTF8 else 0
-    beginning = data[start : start + limits.SNIFFED].decode(errors="ignore")
-    if hint := _SEP_LINE.match(beginning):  # a line that Excel writes
-        delimiter = hint[1] if delimiter is None else delimiter
-        # The line break stays, so that line numbers stay right.
-        start, beginning = start + len(hint[0].encode()), beginning[hint.end() :]
-    delimiter = _sniffed(beginning) if delimiter is None else _checked_delimiter(delimiter)
+    start, delimiter = text_start(data, delimiter)
     text = DelimitedText(data, start, delimiter, label)
     first, end = text.first()
     if not first:
@@ -224,6 +219,18 @@ def _read_text(
     ]
     check_names([name for name, _ in read], label)
     return dict(read)
+
+
+def text_start(data: Bytes, delimiter: str | None) -> tuple[int, str]:
+    """Return where the first line of a text begins, and its delimiter, detected by default."""
+    start = len(codecs.BOM_UTF8) if data[: len(codecs.BOM_UTF8)] == codecs.BOM_UTF8 else 0
+    beginning = data[start : start + limits.SNIFFED].decode(errors="ignore")
+    if hint := _SEP_LINE.match(beginning):  # a line that Excel writes
+        delimiter = hint[1] if delimiter is None else delimiter
+        # The line break stays, so that line numbers stay right.
+        start, beginning = start + len(hint[0].encode()), beginning[hint.end() :]
+    delimiter = _sniffed(beginning) if delimiter is None else _checked_delimiter(delimiter)
+    return start, delimiter
 
 
 def _checked_delimiter(delimiter: str) -> str:

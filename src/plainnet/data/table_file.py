@@ -17,7 +17,7 @@ from plainnet import limits
 from plainnet.errors import DataError
 
 PARQUET_SUFFIXES = (".parquet", ".pq")
-_TEXT_SUFFIXES = (".csv", ".tsv", ".tab", ".psv", ".txt", ".data")
+TEXT_SUFFIXES = (".csv", ".tsv", ".tab", ".psv", ".txt", ".data")
 _DAMAGED = (OSError, EOFError, ValueError, RuntimeError, NotImplementedError, zlib.error,
             lzma.LZMAError, zipfile.BadZipFile)  # fmt: skip
 _OPEN: dict[str, Callable[..., Any]] = {
@@ -33,12 +33,7 @@ Bytes: TypeAlias = bytearray | mmap.mmap
 
 def read_bytes(path: Path, label: str) -> tuple[PurePosixPath, Bytes, int]:
     """Return the name without a compression suffix, the decompressed bytes, and their lines."""
-    if path.is_dir():
-        raise DataError(f"{label} is a folder; give the file of a table.")
-    if not path.exists():
-        raise DataError(f"{label} does not exist; check the path.")
-    if not path.is_file():
-        raise DataError(f"{label} is not a regular file; save the table as a file.")
+    check_file(path, label)
     name, packing = PurePosixPath(path.name), path.suffix.lower()
     if packing in (*_OPEN, ".zip"):
         # `survey.gz` does not name its format, and is read as text.
@@ -61,6 +56,16 @@ def read_bytes(path: Path, label: str) -> tuple[PurePosixPath, Bytes, int]:
         raise DataError(f"{label} cannot be read: {reason!s:.200}.") from error
 
 
+def check_file(path: Path, label: str) -> None:
+    """Refuse what is not a regular file."""
+    if path.is_dir():
+        raise DataError(f"{label} is a folder; give the file of a table.")
+    if not path.exists():
+        raise DataError(f"{label} does not exist; check the path.")
+    if not path.is_file():
+        raise DataError(f"{label} is not a regular file; save the table as a file.")
+
+
 def _only_member(path: Path, label: str) -> tuple[PurePosixPath, Bytes, int]:
     with zipfile.ZipFile(path) as archive:
         # macOS adds other files to each archive.
@@ -81,7 +86,7 @@ def _check_suffix(name: PurePosixPath, label: str, packed: bool) -> None:
     suffix = name.suffix.lower()
     if packed and suffix in PARQUET_SUFFIXES:
         raise DataError(f"{label} is a compressed Parquet file; decompress it first.")
-    known = (*_TEXT_SUFFIXES, *PARQUET_SUFFIXES)
+    known = (*TEXT_SUFFIXES, *PARQUET_SUFFIXES)
     if suffix not in known:
         kind = f"ends in {name.suffix!r}" if suffix else "has no ending"
         raise DataError(

@@ -28,9 +28,9 @@ def remedy(config: Config, *remedies: Mapping[str, Any], otherwise: str = "") ->
     return advise({}, otherwise)
 
 
-def non_defaults(config: Config, images: bool = False) -> dict[str, Any]:
+def non_defaults(config: Config) -> dict[str, Any]:
     """Return the network, and the options that differ from its defaults."""
-    images |= config.network == "convnet"
+    images = config.network == "convnet"
     defaults = vars(TrainConfig(network=config.network).resolved(images=images))
     given = {name: value for name, value in vars(config).items() if value != defaults[name]}
     return {"network": config.network, **given}

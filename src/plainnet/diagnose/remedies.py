@@ -7,6 +7,7 @@ import numpy as np
 from plainnet.config import OPTIONS, Config, TrainConfig
 from plainnet.diagnose.advice import non_defaults, remedy, sane_lr
 from plainnet.diagnose.snapshot import TrainingSnapshot
+from plainnet.evaluate.finding import advise
 from plainnet.nn.convolution import Conv2D
 from plainnet.nn.layers import Dense
 from plainnet.nn.network import Sequential
@@ -39,10 +40,12 @@ def slow_down(snapshot: TrainingSnapshot, *others: dict[str, Any]) -> dict[str, 
 def lower(snapshot: TrainingSnapshot) -> dict[str, Any]:
     """Return a lower learning rate as an option, if there is one in the usual range."""
     options, lr = snapshot.options, snapshot.lr or snapshot.options.learning_rate
-    if isinstance(snapshot.optimizer, SGD):
-        lower = sane_lr(options, min(lr / 3, snapshot.largest_stable_lr / 2))
+    usual = _usual_lr(options)
+    if isinstance(snapshot.optimizer, SGD):  # the curvature of the start often falls soon
+        least = usual * (1 - options.momentum) / 10 if lr > usual else 0.0
+        lower = sane_lr(options, min(lr / 3, max(least, snapshot.largest_stable_lr / 2)))
     else:
-        lower = sane_lr(options, min(lr / 10, snapshot.weight_size / 50, 3 * _usual_lr(options)))
+        lower = sane_lr(options, min(lr / 10, snapshot.weight_size / 50, 3 * usual))
     return {"lr": lower} if lower < lr else {}
 
 
@@ -151,13 +154,15 @@ def simplify(snapshot: TrainingSnapshot) -> dict[str, Any]:
 
 
 def replace_by_baseline(snapshot: TrainingSnapshot, regression: bool) -> dict[str, Any]:
-    """Take the default network, train that long enough, then take the baseline."""
+    """Take the default network, train that well, then take the baseline if it is a regression."""
     options, more = snapshot.options, longer(snapshot)
-    short = (options.epochs or 0) < _FEWEST_EPOCHS
-    linear = _instead(snapshot, network="mlp", hidden=(), lr=0.01)
-    last = linear if regression and not snapshot.images else more
-    first = default_network(snapshot), strong_penalties(options), better_lr(snapshot)
-    return remedy(options, *first, more if short else {}, last, otherwise="the baseline")
+    short = more if (options.epochs or 0) < _FEWEST_EPOCHS else {}
+    remedies = default_network(snapshot), strong_penalties(options), better_lr(snapshot), short
+    linear = {"network": "mlp", "hidden": (), "lr": 0.01}
+    if not regression or snapshot.images:
+        return remedy(options, *remedies, more, otherwise="the baseline")
+    advice = remedy(options, *remedies, otherwise=f"a regression: {advise(linear)['advice']}")
+    return advice if advice["options"] else remedy(options, _instead(options, **linear))
 
 
 def default_network(snapshot: TrainingSnapshot) -> dict[str, Any]:
@@ -166,17 +171,15 @@ def default_network(snapshot: TrainingSnapshot) -> dict[str, Any]:
     few = not snapshot.images and len(snapshot.X) < FEWEST_ROWS
     if snapshot.schema is None or few or snapshot.options.network == name:
         return {}
-    return _instead(snapshot, network=name)
+    return _instead(snapshot.options, network=name)
 
 
-def _instead(snapshot: TrainingSnapshot, **network: Any) -> dict[str, Any]:
+def _instead(options: Config, **network: Any) -> dict[str, Any]:
     """Return the options of another network, with the defaults of those that were given."""
-    options = snapshot.options
     own = [n for n, option in OPTIONS.items() if option.metadata["group"] != "Data"]
     kept = ANY_NETWORK | ({"epochs"} if options.network == "tabular" else set())  # fewer by default
     own = [n for n in [*own, "validation_fraction"] if n not in kept]
-    given = non_defaults(options, snapshot.images)
-    return {n: OPTIONS[n].default for n in given if n in own} | network
+    return {n: OPTIONS[n].default for n in non_defaults(options) if n in own} | network
 
 
 def revive(snapshot: TrainingSnapshot) -> dict[str, Any]:

@@ -291,10 +291,10 @@ class TrainingSnapshot:
 
     @property
     def largest_stable_lr(self) -> float:
-        """The largest stable learning rate; at a ruined end the curvature is not to be trusted."""
+        """The largest stable learning rate; unstable steps lead to an end of other curvature."""
         start, end = self.initial_stable_lr or np.inf, self.stable_lr or np.inf
-        ruined = not self.cost < self.base_cost or end < _RUINED * start
-        return start if ruined else min(start, end)
+        unstable = (self.lr or 0) > start or not self.cost < self.base_cost
+        return start if unstable or end < _RUINED * start else min(start, end)
 
     @property
     def lr_too_high(self) -> bool:

@@ -42,7 +42,8 @@ class DoctorWatch:
 
     def ready(self, data: "Dataset", net: Sequential) -> None:
         """Record the initial network."""
-        self._config = settled(self.given, data.train.X, data.target.task)
+        streamed = data.stream is not None
+        self._config = settled(self.given, data.train.X, data.target.task, streamed=streamed)
         self._data, self._recorder = data, Recorder(net)
 
     @property
@@ -78,7 +79,7 @@ class DoctorWatch:
             _snapshot(model, data.train, held_out),
             config=config,
             history=self.history if run is None else run.history,
-            optimizer=make_optimizer(config, len(data.train.X)),
+            optimizer=make_optimizer(config, data.m),
             recorder=self._recorder,
             failure=failure,
             baselines=_baselines(model if run is None else run.model),

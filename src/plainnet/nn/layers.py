@@ -56,6 +56,8 @@ class Layer(ABC):
         The network's generator, for layers that draw.
     dtype : dtype
         The network's dtype.
+    zero : array of shape ()
+        0 in the network's type of array, which compares faster than a number of Python.
     ranks : Ranks
         The processes that share each batch, for layers that draw or need the rows of all; one
         process by default.
@@ -96,6 +98,7 @@ class Layer(ABC):
     out_shape: Shape
     rng: np.random.Generator
     dtype: np.dtype[Any]
+    zero: Array
     ranks: Ranks = ALONE
     _built = False
 
@@ -189,6 +192,9 @@ class Layer(ABC):
     def bind(self, views: dict[str, Array], grads: dict[str, Array]) -> None:
         """Make each parameter an attribute that is a view of the network's vectors.
 
+        Its transpose is one too, as ``W_T``; ``b_T``, of a vector, is a row. For one row of input,
+        making such views takes as long as adding them.
+
         Parameters
         ----------
         views : dict of str to array
@@ -206,6 +212,7 @@ class Layer(ABC):
         self._built = True
         for name, view in views.items():
             setattr(self, name, view)
+            setattr(self, name + "_T", view[None] if view.ndim == 1 else view.T)
         for name, grad in grads.items():
             setattr(self, "d" + name, grad)
 
@@ -247,6 +254,8 @@ class Dense(Layer):
     torch_names = ("weight", "bias")
     W: Array
     b: Array
+    W_T: Array
+    b_T: Array
     dW: Array
     db: Array
 
@@ -277,7 +286,7 @@ class Dense(Layer):
     def forward(self, X: Array, train: bool) -> Array:
         """Z = X W^T + b."""
         self.X = X
-        return X.dot(self.W.T) + self.b[None]  # faster for one row than b, a vector
+        return X.dot(self.W_T) + self.b_T
 
     def backward(self, dZ: Array, need_dX: bool) -> Array | None:
         """dW = dZ^T X, db = column sums of dZ, dX = dZ W."""

@@ -143,7 +143,7 @@ class Sequential:
         """Bind every layer to its views of the parameters, and to the generator."""
         self.params = params
         for layer in self.layers:
-            layer.rng = self.rng
+            layer.rng, layer.zero = self.rng, np.zeros((), self.dtype, like=params.theta)
             layer.bind(_own(layer, params.views), _own(layer, params.grads))
         trained = (i for i, layer in enumerate(self.layers) if _own(layer, params.grads))
         self._first_trained = next(trained, len(self.layers))
@@ -245,7 +245,7 @@ class Sequential:
         return self._propagate(self.validate_input(X), train)
 
     def _propagate(self, rows: Array, train: bool = False) -> Array:
-        Y = rows.astype(self.dtype, copy=False)
+        Y = rows if rows.dtype is self.dtype else rows.astype(self.dtype, copy=False)
         for layer in self.layers:
             Y = layer.forward(Y, train)
         return Y
@@ -275,7 +275,7 @@ class Sequential:
         rows = np.asarray(X, like=self.params.theta)
         if rows.dtype is not self.dtype and rows.dtype.kind not in "biuf":
             raise PlainnetError(f"the network expects numbers, got an array of {rows.dtype}")
-        if rows.ndim == 0 or rows.shape[1:] != self.in_shape:
+        if rows.shape[1:] != self.in_shape:
             raise PlainnetError(_wrong_shape(self.layers[0], self.in_shape, rows.shape))
         return rows
 

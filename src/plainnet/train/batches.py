@@ -24,6 +24,26 @@ class Batch(NamedTuple):
     total: float
 
 
+class Window(NamedTuple):
+    """Rows in memory, and the batches of an epoch that consist of them."""
+
+    X: Array
+    y: Array
+    weight: Array | None
+    order: Array  # of the rows
+    bounds: Array  # of the batches in this order
+    first: int  # number of the first batch in its epoch
+
+
+def batch_bounds(m: int, batch_size: int) -> Array:
+    """Return where the batches of m rows begin and end; a single last row joins the others."""
+    joins = m > batch_size > 1 and m % batch_size == 1
+    n = -(-(m - joins) // batch_size)
+    bounds = np.minimum(np.arange(n + 1) * batch_size, m)
+    bounds[-1] = m
+    return bounds
+
+
 @final
 class Batches:
     """The training rows in batches; each epoch has every row once, in a new random order.
@@ -51,15 +71,12 @@ class Batches:
             X = prepare(X, transform, self.dtype)
             self.transform = None
         self.X, self.y, self.weight = X, y, weight
-        joins = self.m > self.batch_size > 1 and self.m % self.batch_size == 1
-        self._n = -(-(self.m - joins) // self.batch_size)
-        self.bounds = np.minimum(np.arange(self._n + 1) * self.batch_size, self.m)
-        self.bounds[-1] = self.m
+        self.bounds = batch_bounds(self.m, self.batch_size)
         self._all = np.arange(self.m if self.full else 0)
 
     def __len__(self) -> int:
         """Return the number of batches in an epoch."""
-        return self._n
+        return len(self.bounds) - 1
 
     def epoch(self, rng: np.random.Generator, done: int = 0) -> Iterator[Batch]:
         """Yield the batches of one epoch."""
@@ -68,8 +85,12 @@ class Batches:
             yield self._batch(self.X[own], self.y[own], self.weight, self.m)
             return
         order = np.asarray(self.order(rng), like=self.X)
-        for i in range(done, self._n):
+        for i in range(done, len(self)):
             yield self.batch(order[self.bounds[i] : self.bounds[i + 1]])
+
+    def windows(self, rng: np.random.Generator, done: int = 0) -> Iterator[Window]:
+        """Yield all rows as the one window of an epoch."""
+        yield Window(self.X, self.y, self.weight, self.order(rng), self.bounds, 0)
 
     def order(self, rng: np.random.Generator) -> Array:
         """Return the order of the rows in an epoch, and draw the seed of its augmentation."""

@@ -15,9 +15,10 @@ from plainnet.engine.prediction import forward_of
 from plainnet.engine.program import Training
 from plainnet.errors import PlainnetError, TrainingError
 from plainnet.nn.parameters import Array
-from plainnet.train.batches import Batches
+from plainnet.train.batches import Batches, Window
 from plainnet.train.epoch import EpochProgress, train_epoch
 from plainnet.train.members import Metric, by_member
+from plainnet.train.row_file import StreamedBatches
 from plainnet.train.state import CheckpointStore
 from plainnet.train.step import TrainStep, describe_failure
 
@@ -39,10 +40,14 @@ class CompiledEpochs:
     """`train_epoch` with compiled steps."""
 
     def __init__(
-        self, step: CompiledStep, train_step: TrainStep, batches: Batches, ahead: int
+        self,
+        step: CompiledStep,
+        train_step: TrainStep,
+        batches: Batches | StreamedBatches,
+        ahead: int,
     ) -> None:
         self.step, self.train_step, self.batches = step, train_step, batches
-        fixed = not (batches.transform or batches.augment)
+        fixed = isinstance(batches, Batches) and not (batches.transform or batches.augment)
         self.data = step.runner.data(batches.X, batches.y, batches.weight) if fixed else None
         self._seconds = SECONDS  # of a batch
         self._ahead = ahead if fixed else 0  # epochs that may run before `epoch` is asked for them
@@ -60,12 +65,28 @@ class CompiledEpochs:
         """Train on the remaining batches of an epoch; return False if ``pause`` ended it early."""
         if self._ahead > 1 or self._finished or self._failure is not None:
             return self._next_epoch(rng, progress, pause)
+        for window in self.batches.windows(rng, progress.batch):
+            if isinstance(self.batches, StreamedBatches):
+                self.data = self.step.runner.data(window.X, window.y, window.weight)
+            if not self._window(window, progress, metric, pause, until_pause):
+                return False
+        return True
+
+    def _window(
+        self,
+        window: Window,
+        progress: EpochProgress,
+        metric: Metric | None,
+        pause: Callable[[], bool],
+        until_pause: Callable[[], int],
+    ) -> bool:
+        """Train on the remaining batches of a window."""
         own = metric is None or metric == self.train_step.loss.metric
-        order, bounds = self.batches.order(rng), self.batches.bounds
-        while progress.batch < len(self.batches):
+        order, bounds = window.order, window.bounds
+        while (start := progress.batch - window.first) < len(bounds) - 1:
             if pause():
                 return False
-            start, n, p = progress.batch, 1, progress
+            n, p = 1, progress
             if own and self.data is not None:
                 n = min(self._batches_in_a_call(), until_pause())
             part = bounds[start : start + n + 1]
@@ -75,11 +96,12 @@ class CompiledEpochs:
             _write(sums[0], progress)
             progress.batch += done
             if done < len(part) - 1:
-                raise self._failed(order, part[done:], sums[0], progress.number, progress.batch)
+                place = progress.number, progress.batch
+                raise self._failed(window.X, order, part[done:], sums[0], *place)
             if metric is not None and not own:
                 rows = order[part[0] : part[1]]
-                weight = None if self.batches.weight is None else self.batches.weight[rows]
-                Z, y, _ = by_member(self.step.logits(len(rows)), self.batches.y[rows], weight)
+                weight = None if window.weight is None else window.weight[rows]
+                Z, y, _ = by_member(self.step.logits(len(rows)), window.y[rows], weight)
                 progress.metric = other + float(metric(Z, y)) * len(rows)
         return True
 
@@ -101,6 +123,7 @@ class CompiledEpochs:
     def _several_epochs(self, rng: np.random.Generator, number: int) -> None:
         """Train as many epochs as one call may take."""
         batches, optimizer, n = self.batches, self.train_step.optimizer, len(self.batches)
+        assert isinstance(batches, Batches)  # for the type checker
         count = max(1, min(self._ahead, self._batches_in_a_call() // n))
         self._ahead -= count
         order = np.concatenate([batches.order(rng) for _ in range(1 if batches.full else count)])
@@ -113,7 +136,8 @@ class CompiledEpochs:
         if epochs < count:
             rows = order if batches.full else order[epochs * batches.m :]
             part = batches.bounds[batch:]
-            self._failure = self._failed(rows, part, sums[epochs], number + epochs, batch)
+            failed = rows, part, sums[epochs], number + epochs, batch
+            self._failure = self._failed(batches.X, *failed)
 
     def _batches_in_a_call(self) -> int:
         most = DRAWS // (self.batches.batch_size * max(1, self.step.program.drawn))
@@ -123,6 +147,7 @@ class CompiledEpochs:
         """Train on batches; return how many succeeded."""
         data = self.data
         if data is None:
+            assert isinstance(self.batches, Batches)  # for the type checker
             self._batch = data = self.step.runner.data(
                 *self.batches.batch(order[bounds[0] : bounds[1]])[:3]
             )
@@ -135,11 +160,11 @@ class CompiledEpochs:
         return done
 
     def _failed(
-        self, order: Array, bounds: Array, sums: Array, number: int, batch: int
+        self, X: Array, order: Array, bounds: Array, sums: Array, number: int, batch: int
     ) -> TrainingError:
         """Return the error of the batch between the first two bounds, after so many batches."""
         rows = order[bounds[0] : bounds[1]]
-        X = self._batch.X if self.data is None else self.batches.X[rows]
+        X = self._batch.X if self.data is None else X[rows]
         X, value = X.reshape(len(X), *self.train_step.net.in_shape), float(sums[VALUE])
         return TrainingError(describe_failure(self.train_step, X, value, number, batch + 1))
 
@@ -153,7 +178,7 @@ def _write(sums: Array, progress: EpochProgress) -> None:
 def epoch_trainer(
     engine: str,
     train_step: TrainStep,
-    batches: Batches,
+    batches: Batches | StreamedBatches,
     epochs: int,
     checkpoints: CheckpointStore | None = None,
     metric: Metric | None = None,
@@ -180,5 +205,6 @@ def epoch_trainer(
     if runner is None:
         return Trainer("numpy", partial(train_epoch, train_step, batches), predict)
     ahead &= checkpoints is None and (metric is None or metric == t.loss.metric)
+    ahead &= isinstance(batches, Batches)
     epochs_of = CompiledEpochs(CompiledStep(runner), train_step, batches, epochs if ahead else 0)
     return Trainer("compiled", epochs_of.epoch, predict)

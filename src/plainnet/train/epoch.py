@@ -14,6 +14,7 @@ from plainnet.nn.losses import Loss, is_positive
 from plainnet.nn.parameters import Array
 from plainnet.train.batches import Batches
 from plainnet.train.members import Metric
+from plainnet.train.row_file import StreamedBatches
 from plainnet.train.step import TrainStep, describe_failure
 
 
@@ -60,7 +61,7 @@ class EpochProgress:
 
 def train_epoch(
     train_step: TrainStep,
-    batches: Batches,
+    batches: Batches | StreamedBatches,
     rng: np.random.Generator,
     progress: EpochProgress,
     metric: Metric | None = None,

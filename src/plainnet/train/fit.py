@@ -30,8 +30,9 @@ from plainnet.train.early_stopping import BestWeights
 from plainnet.train.early_stopping import EarlyStopping as EarlyStopping
 from plainnet.train.epoch import metric_of_logits
 from plainnet.train.history import Epoch, History
-from plainnet.train.inputs import ClassWeight, fit_data
+from plainnet.train.inputs import ClassWeight, fit_data, streamed_data
 from plainnet.train.members import Members, Metric
+from plainnet.train.row_file import RowStream, StreamedBatches
 from plainnet.train.state import CheckpointStore, FitOptions, FitRows, TrainingState
 from plainnet.train.step import TrainStep, stay_finite
 
@@ -41,8 +42,8 @@ Watch = Callable[[Epoch], object]
 
 def fit(
     net: Sequential,
-    X: ArrayLike,
-    y: ArrayLike,
+    X: ArrayLike | RowStream,
+    y: ArrayLike | None,
     *,
     loss: Loss,
     optimizer: Optimizer | None = None,
@@ -78,8 +79,9 @@ def fit(
     ----------
     net : Sequential
         Training starts from its current parameters.
-    X : array of shape (m, *in_shape)
-        The rows; with ``transform``, its input (such as uint8 pictures).
+    X : array of shape (m, *in_shape), or RowStream
+        The rows; with ``transform``, its input (such as uint8 pictures). Or rows with their targets
+        that stay in a file: ``y`` is None, and neither weights of rows nor members are possible.
     y : array
         Targets in a form that the loss takes.
     loss : Loss
@@ -183,29 +185,34 @@ def fit(
         )
 
     rng = generator(seed)
-    X, y, weight, held_out = fit_data(
-        net,
-        loss,
-        X,
-        y,
-        transform,
-        sample_weight,
-        validation_data,
-        validation_fraction,
-        class_weight,
-        members,
-        rng,
-    )
     rows: FitRows = ()  # which must be those of the checkpoint, and of the other ranks
-    if checkpoints is not None or ranks.size > 1:
-        rows = X, y, weight, *(held_out or ()), prepare(X[:1], transform, net.dtype)
-    space = None
-    if row_space and not clip_norm and augment is None and ranks.size == 1:
-        space = _row_space(net, X, transform, held_out, optimizer, epochs, bool(callbacks))
-    if space is not None:
-        X, held_out, transform = space.X, space.held_out, None
+    space: RowSpace | None = None
+    batches: Batches | StreamedBatches
+    if isinstance(X, RowStream):
+        batches, held_out = streamed_data(net, loss, X, batch_size, validation_data, class_weight)
+        rows = X.rows.checksums, None, None, *(held_out or ()), batches.X
+    else:
+        X, y, weight, held_out = fit_data(
+            net,
+            loss,
+            X,
+            y,
+            transform,
+            sample_weight,
+            validation_data,
+            validation_fraction,
+            class_weight,
+            members,
+            rng,
+        )
+        if checkpoints is not None or ranks.size > 1:
+            rows = X, y, weight, *(held_out or ()), prepare(X[:1], transform, net.dtype)
+        exact = row_space and not clip_norm and augment is None and ranks.size == 1
+        space = _row_space(exact, net, X, transform, held_out, optimizer, epochs, bool(callbacks))
+        if space is not None:
+            X, held_out, transform = space.X, space.held_out, None
+        batches = Batches(X, y, weight, batch_size, transform, net.dtype, augment, ranks)
     trained = net if space is None else space.net
-    batches = Batches(X, y, weight, batch_size, transform, net.dtype, augment, ranks)
     del X, y  # the batches may hold a converted copy: keep the data once
 
     train_step = TrainStep(trained, loss, optimizer, l2, clip_norm, ranks)
@@ -275,6 +282,7 @@ def fit(
 
 
 def _row_space(
+    exact: bool,
     net: Sequential,
     X: Array,
     transform: Transform | None,
@@ -284,7 +292,7 @@ def _row_space(
     write_back: bool,
 ) -> RowSpace | None:
     """Return a `RowSpace` if training in it is exact and saves time."""
-    if not row_space_pays(net, len(X), optimizer, epochs, write_back):
+    if not exact or not row_space_pays(net, len(X), optimizer, epochs, write_back):
         return None
     space = RowSpace(net, prepare(X, transform, net.dtype))
     if held_out is not None:

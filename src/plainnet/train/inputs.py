@@ -15,6 +15,7 @@ from plainnet.nn.network import Sequential, Transform
 from plainnet.nn.parameters import Array
 from plainnet.nn.validation import as_array, check_range
 from plainnet.train.members import Members
+from plainnet.train.row_file import RowStream, StreamedBatches
 
 ClassWeight = Literal["balanced"] | Mapping[int, float]
 
@@ -23,7 +24,7 @@ def fit_data(
     net: Sequential,
     loss: Loss,
     X: ArrayLike,
-    y: ArrayLike,
+    y: Any,
     transform: Transform | None,
     sample_weight: ArrayLike | None,
     validation_data: Sequence[ArrayLike] | None,
@@ -57,6 +58,37 @@ def fit_data(
     if members is not None:
         weight, held_out = members.weights(weight), (rows, targets)
     return rows, targets, weight, held_out
+
+
+def streamed_data(
+    net: Sequential,
+    loss: Loss,
+    stream: RowStream,
+    batch_size: int | None,
+    validation_data: Sequence[ArrayLike] | None,
+    class_weight: ClassWeight | None,
+) -> tuple[StreamedBatches, tuple[Array, Array] | None]:
+    """Return the batches of rows that stay in a file, and (X, y) of the validation rows."""
+    if batch_size is None:
+        raise PlainnetError(
+            f"the {stream.rows.m:,} training rows do not fit in memory together: give a "
+            "batch size, or more memory"
+        )
+    if isinstance(class_weight, str):
+        counts = np.array(stream.class_counts)
+        weights = _class_weights(np.arange(len(counts)), counts, len(counts), class_weight)
+        class_weight = dict(enumerate(weights.tolist()))
+
+    def targets(y: Array) -> tuple[Array, Array | None]:
+        flat = y[:, 0].astype(np.int64) if "multiclass" in loss.tasks else y
+        encoded = np.asarray(loss.encode(flat, net.n_out, net.dtype))
+        return encoded, with_class_weights(None, loss, encoded, net.n_out, class_weight)
+
+    held_out = None
+    if validation_data is not None:
+        X, y = validation_data
+        held_out = _checked_rows(net, net.n_out, loss, X, y, None, "X of validation_data")
+    return StreamedBatches(stream, batch_size, targets), held_out
 
 
 def _checked_rows(

@@ -18,6 +18,7 @@ from plainnet.train.batches import Batches
 from plainnet.train.early_stopping import BestWeights
 from plainnet.train.epoch import EpochProgress
 from plainnet.train.history import COLUMNS, History
+from plainnet.train.row_file import StreamedBatches
 from plainnet.train.step import TrainStep
 
 FitRows = Sequence[Array | None]
@@ -118,7 +119,7 @@ class TrainingState:
         best: BestWeights,
         history: History,
         rng: np.random.Generator,
-        batches: Batches,
+        batches: Batches | StreamedBatches,
     ) -> None:
         self.train_step, self.best, self.history, self.rng = train_step, best, history, rng
         self.batches, self.progress = batches, EpochProgress(0)

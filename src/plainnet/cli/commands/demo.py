@@ -22,7 +22,7 @@ from plainnet.training import train as run_training
 
 if TYPE_CHECKING:
     from plainnet.data.dataset import Dataset
-    from plainnet.training import Data
+    from plainnet.loading import Data
 
 SURVEY = TrainConfig(hidden=(16,), optimizer="sgd", lr=0.5, batch_size="full", epochs=500)
 IMAGES = TrainConfig(hidden=(8, 8, 8), optimizer="sgd", lr=0.03, batch_size="full", epochs=300)

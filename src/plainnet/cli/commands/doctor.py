@@ -27,11 +27,11 @@ from plainnet.errors import PlainnetError, TrainingError
 from plainnet.evaluate.finding import LEVELS, Finding
 from plainnet.evaluate.training_record import recorded_config
 from plainnet.formatting import count
+from plainnet.loading import load
 from plainnet.model import Model
 from plainnet.nn.network import Sequential
 from plainnet.tabular import settled
 from plainnet.train.history import Epoch
-from plainnet.training import load
 from plainnet.training import train as run_training
 
 if TYPE_CHECKING:
@@ -122,10 +122,9 @@ def _diagnose_training(path: Path, config: TrainConfig, quiet: bool) -> tuple[li
         data = load(path, config, progress=progress)
         # held-out rows serve as validation rows, to find the epoch in which overfitting starts;
         # the members of a tabular network have their own
-        own = (
-            data.validation is not None
-            or settled(config, data.train.X, data.target.task).network == "tabular"
-        )
+        streamed = data.stream is not None
+        settings = settled(config, data.train.X, data.target.task, streamed=streamed)
+        own = data.validation is not None or settings.network == "tabular"
         watched = data if own else replace(data, validation=data.test)
 
         def ready(_: "Dataset", net: Sequential) -> None:

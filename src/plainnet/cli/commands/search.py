@@ -39,13 +39,14 @@ from plainnet.distributed.mpi import started_by_mpiexec
 from plainnet.errors import PlainnetError
 from plainnet.evaluate.evaluation import stored_evaluation
 from plainnet.formatting import count
+from plainnet.loading import load_folds
 from plainnet.report.html import Table
 from plainnet.search.search import Method, Search, check_search
 from plainnet.search.search import search as run_search
 from plainnet.search.space import searched
 from plainnet.search.trial import Scores, Trial
 from plainnet.search.workers import mpi_workers
-from plainnet.training import EvaluationInterrupted, Run, load_folds
+from plainnet.training import EvaluationInterrupted, Run
 from plainnet.training import train as run_training
 
 INTERRUPTED = 130

@@ -75,7 +75,8 @@ def train(
     Parameters
     ----------
     path
-        A table (CSV, TSV, Parquet; compressed or not), or a folder with a folder for each class.
+        A table (CSV, TSV, Parquet; compressed or not), a folder of tables, or a folder with a
+        folder of pictures for each class.
     options
         See `Options`.
     out
@@ -279,8 +280,8 @@ def show_start(console: Console, net: Sequential, config: Config, data: "Dataset
     """Show the network and how it will be trained."""
     show_network(console, net)
     console.print()
-    config = settled(config, data.train.X, data.target.task)
-    text = training_text(config, len(data.train.y), pictures=data.train.X.ndim == 4)
+    config = settled(config, data.train.X, data.target.task, streamed=data.stream is not None)
+    text = training_text(config, data.m, pictures=data.train.X.ndim == 4)
     print_line(console, f"Training: {text}")
 
 

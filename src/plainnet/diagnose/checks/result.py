@@ -61,7 +61,7 @@ def _worse_than_baseline(snapshot: TrainingSnapshot, result: Comparison) -> Iter
         scores = f"squared error {-best.score:.4g} against {-result.score:.4g} of the network"
     cause, advice = "The network memorized its training rows.", regularize(snapshot)
     if not snapshot.memorized:
-        cause = "The network is too small, too strongly regularized, or was trained too short."
+        cause = "The network is too small, too strongly regularized, or was not trained well."
         advice = replace_by_baseline(snapshot, best.phrase.endswith("regression"))
         if advice["options"].get("hidden") == ():
             cause = "The target depends on the columns nearly linearly."

@@ -1,0 +1,59 @@
+"""Memory: decide whether a table is too large to be read at once."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from plainnet import limits
+from plainnet.data.table import Table
+from plainnet.data.table_file import PARQUET_SUFFIXES, TEXT_SUFFIXES
+from plainnet.data.table_schema import TableSchema, infer_columns
+from plainnet.data.table_stream import TableStream, is_table_folder
+from plainnet.errors import DataError
+
+_BYTES = 12  # of memory for each byte of a small file, more than any table needs
+_LARGER = 24  # bytes of memory for each cell of a table that is read at once, besides its features
+
+
+def free_memory() -> int:
+    """Return about how many bytes of memory are free."""
+    try:
+        with open("/proc/meminfo", encoding="ascii") as file:
+            lines = dict(line.split(":") for line in file)
+        free = int(lines["MemAvailable"].split()[0]) * 1024
+    except (OSError, LookupError, ValueError):  # another system
+        free = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
+    return free
+
+
+def is_streamed(path: Path, header: bool, memory: int | None) -> bool:
+    """Return whether a table is to be streamed: a folder, or more than a bound of memory holds."""
+    if path.is_dir():
+        return is_table_folder(path)
+    if not path.is_file() or path.suffix.lower() not in (*PARQUET_SUFFIXES, *TEXT_SUFFIXES):
+        return False
+    size, bound = path.stat().st_size, free_memory() // 2 if memory is None else memory
+    if size > limits.MAX_TABLE_BYTES:
+        return True
+    if size * _BYTES * 4 < bound:  # for certain
+        return False
+    stream = TableStream(path, header)
+    rows = stream.estimated_rows()
+    first = next(iter(stream), None)
+    if first is None:
+        return False
+    features, cells = _features(first), rows * len(first.columns)
+    too_long = path.suffix.lower() in TEXT_SUFFIXES and (
+        rows > limits.MAX_LINES or cells > limits.MAX_CELLS
+    )
+    return too_long or size + _LARGER * cells + 8 * rows * features > bound
+
+
+def _features(table: Table) -> int:
+    """Return how many features the rows of a table have, from its first ones."""
+    rows = table.take(np.arange(min(len(table), 1000)))
+    try:
+        return TableSchema.fitted(infer_columns(rows, (), {}), rows).n_features
+    except DataError:  # which reading will tell
+        return len(table.columns)

@@ -1,0 +1,320 @@
+"""Data larger than memory: two passes over a table, from files to a cache of encoded rows.
+
+The first pass computes statistics of the training rows and draws a sample of them; both together
+make the schema. The second writes encoded rows to a `RowCache`, from which `fit` reads them.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, final
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from plainnet.data.column_kinds import ColumnKind
+from plainnet.data.column_statistics import COUNTED, ColumnStatistics
+from plainnet.data.columns import in_threads
+from plainnet.data.dataset import Dataset, Examples
+from plainnet.data.images import Progress
+from plainnet.data.privacy import DEFAULT_PRIVACY, Privacy
+from plainnet.data.row_cache import CachedRows, RowCache, fingerprint, n_targets
+from plainnet.data.row_sample import RowSample, uniform
+from plainnet.data.table import Table, absent_column
+from plainnet.data.table_schema import TableSchema, infer_columns
+from plainnet.data.table_stream import TableStream
+from plainnet.data.targets import Target, Task
+from plainnet.errors import DataError
+from plainnet.formatting import count
+from plainnet.storage.json_reader import listed
+from plainnet.train.row_file import RowFile, RowLayout, RowStream
+
+MOST_ROWS = 100_000  # of a part that is kept in memory: a sample, rows to validate with or to test
+WINDOW = 2**26  # bytes of the rows that are shuffled together, or an eighth of a smaller bound
+_BLOCK, _BLOCKS = 2**16, 256  # bytes of a block at most, and blocks of a window at least
+_TRAIN, _VALIDATION, _TEST = range(3)
+_SPLIT, _SAMPLED = range(2)  # uses of the random numbers of rows
+
+
+@final
+@dataclass(frozen=True)
+class StreamOptions:
+    """How rows are read and split; cached rows are used again only with equal options."""
+
+    target: tuple[str, ...]
+    task: Task | None
+    kinds: Mapping[str, ColumnKind]
+    header: bool
+    standardize: bool
+    privacy: Privacy
+    test_fraction: float
+    validation_fraction: float
+    seed: int
+    memory: int | None  # bytes; by default half of what is free
+
+    @property
+    def window(self) -> int:
+        """The bytes of a window, which are the same on all machines unless memory is given."""
+        return WINDOW if self.memory is None else min(WINDOW, max(1, self.memory // 8))
+
+    def most_rows(self, n: int) -> int:
+        """Return how many rows of n numbers a part in memory has at most."""
+        return max(1_000, min(MOST_ROWS, self.window // (4 * n)))
+
+
+def read_stream(
+    path: Path,
+    options: StreamOptions,
+    folder: Path | None = None,
+    progress: Progress | None = None,
+) -> Dataset:
+    """Read a table in two passes, or use its cached rows again; keep only samples in memory.
+
+    The cache lies in `folder`, by default beside the data.
+    """
+    stream = TableStream(path, options.header)
+    source = fingerprint(stream.files)
+    plain = {name: value for name, value in vars(options).items() if name != "memory"}
+    made_of = {"files": source, "window": options.window, **plain, "kinds": dict(options.kinds)}
+    cache = RowCache(path, folder, made_of)
+    cached = cache.load()
+    reused = cached is not None
+    if cached is None:
+        total = 2 * stream.estimated_rows()
+        survey = _Survey(options)
+        for table in stream:
+            survey.add(table)
+            if progress is not None:
+                progress(min(survey.m, total), total)
+        schema, target = survey.schema(), survey.target()
+        _Encoder(options, survey, schema, target).write(cache, path, source, progress, total)
+        cached = cache.load()
+        if cached is None:
+            raise DataError(
+                f"The encoded rows in {str(cache.folder)!r} changed while they were written: "
+                "train again, or give another folder with --cache-dir."
+            )
+    return _dataset(cached, options, reused)
+
+
+def _dataset(cached: CachedRows, options: StreamOptions, reused: bool) -> Dataset:
+    schema, target, parts, counts, notes = cached
+    rows = parts["train"]
+
+    def examples(part: RowFile) -> Examples:
+        X, y = part.all()
+        if target.task in ("binary", "multiclass"):
+            y = y[:, 0]
+        return Examples(X, y.astype(np.int64) if target.task == "multiclass" else y)
+
+    validation, test = (examples(p) if p.m else None for p in (parts["validation"], parts["test"]))
+    return Dataset(
+        schema,
+        target,
+        examples(parts["sample"]),
+        validation,
+        test,
+        [*notes, *schema.remarks()],
+        stream=RowStream(rows, max(1, options.window // rows.layout.row_bytes), counts, reused),
+    )
+
+
+def _rows_of(table: Table, target: Sequence[str]) -> NDArray[np.int64]:
+    """Return the rows that have a target."""
+    for name in target:
+        if name not in table.columns:
+            raise absent_column(name, list(table.columns), "the target")
+    absent = np.any([table[name].absent for name in target], axis=0)
+    return np.flatnonzero(~absent)
+
+
+def _parts(options: StreamOptions, first: int, m: int) -> NDArray[np.int8]:
+    """Draw the part of each of m rows; it depends only on the seed and the number of the row."""
+    draws = uniform([options.seed, _SPLIT], first, m)
+    parts = np.full(m, _TRAIN, np.int8)
+    parts[draws < options.test_fraction + options.validation_fraction] = _VALIDATION
+    parts[draws < options.test_fraction] = _TEST
+    return parts
+
+
+@final
+class _Survey:
+    """The first pass: statistics of the training rows, a sample of them, and the parts' sizes."""
+
+    def __init__(self, options: StreamOptions) -> None:
+        self.options, self.names = options, options.target
+        self.m, self.unlabeled, self.sizes = 0, 0, np.zeros(3, np.int64)
+        self.columns: dict[str, ColumnStatistics] = {}
+        self.classes: dict[str, ColumnStatistics] = {}  # of the target in all rows
+        self._categorical: set[str] = set()
+        self._sample: RowSample | None = None
+
+    def add(self, table: Table) -> None:
+        """Take account of some rows."""
+        options = self.options
+        if self._sample is None:
+            self.names = options.target or (list(table.columns)[-1],)
+            self._sample = RowSample(options.most_rows(len(table.columns)))
+            self.columns = {name: ColumnStatistics(name) for name in table.columns}
+            self.classes = {name: ColumnStatistics(name, COUNTED) for name in self.names}
+        dtypes = {name: getattr(c, "dtype", None) for name, c in table.columns.items()}
+        self._categorical |= {n for n, d in dtypes.items() if isinstance(d, pd.CategoricalDtype)}
+        labeled, m = _rows_of(table, self.names), len(table)
+        parts = _parts(options, self.m, m)[labeled]
+        keys = np.full(m, np.inf)
+        train = labeled[parts == _TRAIN]
+        keys[train] = uniform([options.seed, _SAMPLED], self.m, m)[train]
+        self._add_columns(table, train, self.columns, keys)
+        self._add_columns(table, labeled, self.classes, keys)
+        self._sample.add(table, keys)
+        self.m += m
+        self.unlabeled += m - len(labeled)
+        self.sizes += np.bincount(parts, minlength=3)
+
+    @staticmethod
+    def _add_columns(
+        table: Table,
+        rows: NDArray[np.int64],
+        columns: Mapping[str, ColumnStatistics],
+        keys: NDArray[np.float64],
+    ) -> None:
+        """Add some rows to the statistics; rows that the sample must have get the key -1."""
+        if len(rows):
+            some = table.take(rows)
+            shown = in_threads(lambda c: c.add(some[c.name]), columns.values(), len(rows))
+            keys[rows[np.concatenate(shown)]] = -1
+
+    @property
+    def sample(self) -> Table:
+        """The sample of the training rows."""
+        train, _, _ = self.sizes.tolist()
+        if self._sample is None or not train:
+            raise DataError(
+                f"No row is left to train on: of {count(self.m, 'row')}, {self.unlabeled:,} have "
+                "no target, and the others are held out."
+            )
+        return self._sample.table(self._categorical, self.options.header)
+
+    def schema(self) -> TableSchema:
+        """Return the schema of the sample with the statistics of all training rows."""
+        options, table = self.options, self.sample
+        exact = options.privacy == DEFAULT_PRIVACY
+        columns = infer_columns(table, self.names, options.kinds)
+        schema = TableSchema.fitted(columns, table, options.standardize, options.privacy)
+        refined = tuple(self.columns[c.name].refine(c, exact) for c in schema.columns)
+        return replace(schema, columns=refined, rows=int(self.sizes[_TRAIN]))
+
+    def target(self) -> Target:
+        """Return the target of the sample, a regression with the statistics of all rows."""
+        target = Target.infer(self.sample, self.names, self.options.task)
+        if target.task != "regression":
+            return target
+        means, scales = zip(*(self.columns[name].scale(0.0) for name in self.names), strict=True)
+        return replace(target, mean=means, scale=scales)
+
+
+@final
+@dataclass
+class _Encoder:
+    """The second pass: writes the encoded rows of each part."""
+
+    options: StreamOptions
+    survey: _Survey
+    schema: TableSchema
+    fitted: Target
+    m: int = 0
+    seen: NDArray[np.int64] = field(default_factory=lambda: np.zeros(3, np.int64))  # of each part
+    class_counts: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+
+    def write(
+        self, cache: RowCache, path: Path, source: Any, progress: Progress | None, total: int
+    ) -> None:
+        """Write all parts to a cache, unless the files changed meanwhile."""
+        n, k, options = self.schema.n_features, n_targets(self.fitted), self.options
+        block = min(_BLOCK, max(1, options.window // _BLOCKS))
+        layout = RowLayout(n, k, max(1, block // (4 * (n + k))))
+        text = {*self.schema.text_columns, *self.survey.names} if options.header else None
+        stream = TableStream(path, options.header, text)
+        self.most = options.most_rows(n + k)
+        sizes = np.minimum(self.survey.sizes, [self.survey.m, self.most, self.most])
+        self.class_counts = np.zeros(len(self.fitted.classes), np.int64)
+        with cache.writing(layout, int(sizes.sum() + min(self.most, sizes[_TRAIN]))) as writers:
+            for table in stream:
+                self._add(table, writers)
+                if progress is not None:
+                    progress(min(self.survey.m + self.m, total), total)
+            if fingerprint(stream.files) != source:
+                raise DataError(
+                    f"{str(path)!r} changed while it was read: wait until it is complete, and "
+                    "train again."
+                )
+            if progress is not None:
+                progress(total, total)
+            cache.finish(
+                writers, self.schema, self.fitted, self.class_counts.tolist(), self._notes()
+            )
+
+    def _add(self, table: Table, writers: Mapping[str, Any]) -> None:
+        survey, m = self.survey, len(table)
+        labeled = _rows_of(table, survey.names)
+        parts = _parts(self.options, self.m, m)[labeled]
+        self.m += m
+        picked = [self._picked(part, int(np.count_nonzero(parts == part))) for part in range(3)]
+        chosen = parts == _TRAIN
+        for part in (_VALIDATION, _TEST):
+            chosen[np.flatnonzero(parts == part)[picked[part]]] = True
+        rows = table.take(labeled[chosen])
+        parts = parts[chosen]
+        if not len(rows):
+            return
+        X, y = self.schema.transform(rows.without(survey.names)), self.fitted.encode(rows)
+        self.class_counts += self._classes(y[parts == _TRAIN])
+        y = y.reshape(len(y), -1).astype(np.float32)
+        for part, name in enumerate(("train", "validation", "test")):
+            writers[name].add(X[parts == part], y[parts == part])
+        train = np.flatnonzero(parts == _TRAIN)[picked[_TRAIN]]
+        writers["sample"].add(X[train], y[train])
+
+    def _picked(self, part: int, m: int) -> NDArray[np.bool_]:
+        """Return which of the next m rows of a part are among those in memory, evenly spread."""
+        size, number = int(self.survey.sizes[part]), self.seen[part] + np.arange(m + 1)
+        self.seen[part] += m
+        if size <= self.most:
+            return np.ones(m, np.bool_)
+        return np.asarray(np.diff(number * self.most // size) > 0)
+
+    def _classes(self, y: NDArray[Any]) -> NDArray[np.int64]:
+        n = len(self.class_counts)
+        if self.fitted.task not in ("binary", "multiclass"):
+            return np.zeros(n, np.int64)
+        return np.bincount(y.astype(np.int64), minlength=n)
+
+    def _notes(self) -> list[str]:
+        """State how rows were split, and what was computed on a sample."""
+        survey, target, most = self.survey, self.fitted, self.most
+        train, *held_out = survey.sizes.tolist()
+        notes = []
+        if not self.options.target:
+            notes.append(f"no target was named: taking the last column, {survey.names[0]!r}")
+        if self.options.task is None:
+            notes.append(f"no task was named: taking {target.task}; --task changes it")
+        if survey.unlabeled:
+            n = count(survey.unlabeled, "row")
+            notes.append(f"left out without the target {listed(survey.names)}: {n}")
+        for size, use in zip(held_out, ("validate", "evaluate"), strict=True):
+            if size > most:
+                notes.append(f"of {size:,} rows held out to {use} with, {most:,} are used")
+        if train > most:
+            notes.append(
+                f"kinds of columns, medians (their ranks within {1 / np.sqrt(most):.1%}), "
+                f"baselines, copies and the doctor's findings are those of samples of {most:,} of "
+                f"the {train:,} training rows, all other statistics those of all"
+            )
+        for c in survey.columns.values():
+            if c.error and c.levels is not None:
+                notes.append(
+                    f"the texts of column {c.name!r} are many: each was counted within {c.error:,} "
+                    "rows"
+                )
+        return notes

@@ -1,0 +1,129 @@
+"""Loading: read data and split them as a configuration says."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
+
+import numpy as np
+
+from plainnet.build import check
+from plainnet.config import Config, ResolvedConfig, privacy_of, rng
+from plainnet.errors import DataError, PlainnetError
+from plainnet.nn.ranks import ALONE, Ranks
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from plainnet.data.column_kinds import ColumnKind
+    from plainnet.data.dataset import Dataset, Source
+    from plainnet.data.images import Progress
+    from plainnet.data.splits import Folds
+    from plainnet.data.targets import Task
+
+Data: TypeAlias = "str | Path | pd.DataFrame | tuple[Any, ...] | Dataset"
+
+
+def load(
+    data: "Data", config: Config, *, progress: "Progress | None" = None, ranks: Ranks = ALONE
+) -> "Dataset":
+    """Read and split data as `train` does; a data set is returned unchanged."""
+    from plainnet.data.dataset import Dataset
+    from plainnet.data.splits import split
+
+    config = config.resolved(images=are_pictures(data))
+    check(config)
+    if isinstance(data, Dataset):
+        return data
+    if (streamed := _streamed(data, config, progress, ranks)) is not None:
+        return streamed
+    source = _source(data, config, progress)
+    return split(
+        source,
+        rng(config, 0),
+        test_fraction=config.test_fraction,
+        validation_fraction=config.validation_fraction,
+    )
+
+
+def _streamed(
+    data: "Data", config: ResolvedConfig, progress: "Progress | None", ranks: Ranks
+) -> "Dataset | None":
+    """Return a table that is larger than memory, or a folder of tables."""
+    from plainnet.data.memory import is_streamed
+    from plainnet.data.stream import StreamOptions, read_stream
+
+    if not isinstance(data, str | Path):
+        return None
+    path, memory = Path(data), config.memory_bytes
+    if not is_streamed(path, config.header, memory):
+        return None
+    if ranks.size > 1:
+        raise PlainnetError(
+            f"{str(data)!r} does not fit in memory, and such a table trains in one process: "
+            "start it without mpiexec, or give more memory"
+        )
+    if config.group_duplicates:
+        raise PlainnetError(
+            f"{str(data)!r} does not fit in memory, so that its rows cannot be compared with each "
+            "other: leave out group_duplicates, or give more memory"
+        )
+    options = StreamOptions(
+        config.target,
+        cast("Task | None", config.task),
+        cast("Mapping[str, ColumnKind]", config.kind),
+        config.header,
+        config.standardize,
+        privacy_of(config),
+        config.test_fraction,
+        config.validation_fraction,
+        config.seed,
+        memory,
+    )
+    folder = None if config.cache_dir is None else Path(config.cache_dir)
+    return read_stream(path, options, folder, progress)
+
+
+def load_folds(
+    data: "Data", config: Config, k: int, *, progress: "Progress | None" = None
+) -> "Folds":
+    """Read data, hold out the test rows that `train` would, and deal the others into folds."""
+    from plainnet.data.splits import fold
+
+    config = config.resolved(images=are_pictures(data))
+    check(config)
+    source = _source(data, config, progress)
+    return fold(source, k, rng(config, 0), rng(config, 3), test_fraction=config.test_fraction)
+
+
+def are_pictures(data: "Data") -> bool:
+    """Whether data are pictures: a folder, an array of four axes, or a data set of them."""
+    from plainnet.data.table_stream import is_table_folder
+
+    if isinstance(data, str | Path):
+        return Path(data).is_dir() and not is_table_folder(Path(data))
+    if isinstance(data, tuple):
+        return np.ndim(data[0]) == 4
+    return getattr(data, "train", None) is not None and data.train.X.ndim == 4
+
+
+def _source(data: "Data", config: ResolvedConfig, progress: "Progress | None") -> "Source":
+    from plainnet.data.arrays import array_frame, image_source
+    from plainnet.data.dataset import TableSource, read_source
+    from plainnet.evaluate.duplicates import near_duplicate_groups
+
+    task, kinds = cast("Task | None", config.task), cast("Mapping[str, ColumnKind]", config.kind)
+    options: dict[str, Any] = {"target": config.target, "task": task, "kinds": kinds}
+    options |= {"group": near_duplicate_groups if config.group_duplicates else None}
+    options |= {"standardize": config.standardize, "privacy": privacy_of(config)}
+    if isinstance(data, str | Path):
+        options |= {"size": config.size, "strict": config.strict, "header": config.header}
+        return read_source(data, progress=progress, **options)
+    if isinstance(data, tuple):
+        if len(data) not in (2, 3):
+            raise DataError(
+                f"train takes arrays as (X, y) or (X, y, classes), got {len(data)} parts"
+            )
+        if np.ndim(data[0]) == 4:
+            return image_source(*data, **options)
+        options["target"], data = array_frame(*data)
+    return TableSource(cast("pd.DataFrame", data), **options)

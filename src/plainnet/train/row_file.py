@@ -1,0 +1,158 @@
+"""Row files: encoded rows with targets on disk, read in shuffled windows of shuffled blocks."""
+
+from __future__ import annotations  # else np.random.Generator costs an import of 13 ms
+
+import zlib
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple, final
+
+import numpy as np
+
+from plainnet.errors import DataError
+from plainnet.nn.parameters import Array
+from plainnet.nn.ranks import ALONE
+from plainnet.train.batches import Batch, Window, batch_bounds
+
+Targets = Callable[[Array], tuple[Array, Array | None]]
+
+
+class RowLayout(NamedTuple):
+    """How rows lie in a file: blocks of rows, each first all X, then all y, as float32."""
+
+    n_in: int
+    n_y: int  # targets of a row
+    block: int  # rows in a block; the last may have fewer
+
+    @property
+    def row_bytes(self) -> int:
+        """The bytes of a row."""
+        return 4 * (self.n_in + self.n_y)
+
+
+@final
+class RowFile:
+    """The rows of a file, which has a checksum for each block.
+
+    They are read and not mapped: the pages of a mapped file count as memory of the process.
+    """
+
+    def __init__(self, path: Path, layout: RowLayout, m: int, checksums: Array) -> None:
+        self.path, self.layout, self.m, self.checksums = path, layout, m, checksums
+        self._file = open(path, "rb", buffering=0)  # noqa: SIM115 - open as long as the object
+        self._checked = np.zeros(len(checksums), np.bool_)
+
+    def __del__(self) -> None:
+        if "_file" in vars(self):
+            self._file.close()
+
+    @property
+    def lengths(self) -> Array:
+        """The number of rows in each block."""
+        block = self.layout.block
+        return np.minimum(block, self.m - np.arange(len(self.checksums)) * block)
+
+    def all(self) -> tuple[Array, Array]:
+        """Return all rows."""
+        return self.gather(np.arange(len(self.checksums)), 0, self.m)
+
+    def gather(self, blocks: Array, start: int, stop: int) -> tuple[Array, Array]:
+        """Return X and y of the rows from `start` to `stop` of all blocks in some order."""
+        lengths = self.lengths[blocks]
+        ends = np.cumsum(lengths)
+        X = np.empty((stop - start, self.layout.n_in), np.float32)
+        y = np.empty((stop - start, self.layout.n_y), np.float32)
+        if start == stop:
+            return X, y
+        near, last = np.searchsorted(ends, [start, stop - 1], "right").tolist()
+        for i in range(near, last + 1):
+            first, m = int(ends[i] - lengths[i]), int(lengths[i])
+            low, high = max(start, first), min(stop, first + m)
+            if high - low == m:
+                self._read(int(blocks[i]), X[low - start : high - start], y[low - start :][:m])
+            else:
+                whole = np.empty((m, X.shape[1]), np.float32), np.empty((m, y.shape[1]), np.float32)
+                self._read(int(blocks[i]), *whole)
+                for part, rows in zip((X, y), whole, strict=True):
+                    part[low - start : high - start] = rows[low - first : high - first]
+        return X, y
+
+    def _read(self, block: int, X: Array, y: Array) -> None:
+        """Read a block, and check it the first time."""
+        self._file.seek(block * self.layout.block * self.layout.row_bytes)
+        for part in (X, y):
+            if self._file.readinto(part.data) < part.nbytes:
+                raise self._damaged("was cut")
+        if not self._checked[block]:
+            if zlib.crc32(y.data, zlib.crc32(X.data)) != self.checksums[block]:
+                raise self._damaged("was altered")
+            self._checked[block] = True
+
+    def _damaged(self, how: str) -> DataError:
+        return DataError(
+            f"The encoded rows in {str(self.path)!r} cannot be used: the file {how} after it was "
+            "written; remove its folder and train again, or resume from a checkpoint."
+        )
+
+
+class RowStream(NamedTuple):
+    """Rows to train on that stay in a file, as `fit` takes them instead of X."""
+
+    rows: RowFile
+    window: int  # rows in memory at a time
+    class_counts: tuple[int, ...]  # rows of each class; empty for other tasks
+    reused: bool = False  # whether an earlier training wrote them
+
+
+@final
+class StreamedBatches:
+    """The rows of a file in batches, as `Batches` gives those in memory.
+
+    Each epoch takes the blocks of the file in a random order. A window is read at a time, and its
+    rows are shuffled; the next one is read meanwhile.
+    """
+
+    def __init__(self, stream: RowStream, batch_size: int, targets: Targets) -> None:
+        rows, window, *_ = stream
+        self.rows, self._targets = rows, targets
+        self.m, self.batch_size = rows.m, min(batch_size, rows.m)
+        self.full, self.transform, self.augment, self.ranks = False, None, None, ALONE
+        self.bounds = batch_bounds(self.m, self.batch_size)
+        self._in_window = max(1, window // self.batch_size)  # batches
+        self.X, y = rows.gather(np.arange(len(rows.checksums)), 0, 1)  # a row for its shape
+        self.y, self.weight = targets(y)
+
+    def __len__(self) -> int:
+        """Return the number of batches in an epoch."""
+        return len(self.bounds) - 1
+
+    def epoch(self, rng: np.random.Generator, done: int = 0) -> Iterator[Batch]:
+        """Yield the batches of one epoch."""
+        for window in self.windows(rng, done):
+            for i in range(max(0, done - window.first), len(window.bounds) - 1):
+                rows = window.order[window.bounds[i] : window.bounds[i + 1]]
+                weight = None if window.weight is None else window.weight[rows]
+                total = len(rows) if weight is None else float(weight.sum())
+                yield Batch(window.X[rows], window.y[rows], weight, len(rows), total)
+
+    def windows(self, rng: np.random.Generator, done: int = 0) -> Iterator[Window]:
+        """Yield the windows of one epoch from the one that holds batch `done`."""
+        seed = int(rng.integers(2**63))
+        blocks = np.random.default_rng(seed).permutation(len(self.rows.checksums))
+        size = self._in_window
+        with ThreadPoolExecutor(1) as pool:
+            firsts = range(done // size * size, len(self), size)
+            following = pool.submit(self._window, blocks, seed, firsts[0])
+            for first in firsts:
+                window = following.result()
+                if first + size < len(self):
+                    following = pool.submit(self._window, blocks, seed, first + size)
+                yield window
+
+    def _window(self, blocks: Array, seed: int, first: int) -> Window:
+        bounds = self.bounds[first : first + self._in_window + 1]
+        X, y = self.rows.gather(blocks, int(bounds[0]), int(bounds[-1]))
+        y, weight = self._targets(y)
+        order = np.random.default_rng([seed, first]).permutation(len(X))
+        return Window(X, y, weight, order, bounds - bounds[0], first)

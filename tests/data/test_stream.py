@@ -1,0 +1,379 @@
+"""Tables larger than memory, made small: a bound of a few hundred kilobytes streams them."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from plainnet.config import TrainConfig
+from plainnet.data import row_cache
+from plainnet.data.memory import is_streamed
+from plainnet.errors import DataError, PlainnetError
+from plainnet.loading import load
+from plainnet.nn.losses import BinaryCrossEntropy
+from plainnet.nn.network import mlp
+from plainnet.storage.checkpoints import Checkpoints
+from plainnet.train.fit import fit
+from plainnet.training import resume, train
+
+SMALL = TrainConfig(
+    target=("y",), network="mlp", hidden=(8,), epochs=3, batch_size=32, memory="100KB", seed=1
+)
+
+
+def table(m: int = 900, seed: int = 0) -> pd.DataFrame:
+    """Return rows of every kind of column; the order of the rows says nothing."""
+    rng = np.random.default_rng(seed)
+    x, z = rng.standard_normal((2, m)).round(4)
+    frame = pd.DataFrame(
+        {
+            "id": [f"row-{i}" for i in range(m)],
+            "x": x,
+            "z": z,
+            "city": rng.choice(["Oslo", "Rome", "Bo", "Ås"], m, p=[0.5, 0.3, 0.15, 0.05]),
+            "member": rng.choice(["yes", "no"], m),
+            "comment": np.where(rng.random(m) < 0.1, "seen", None),
+            "same": "one",
+            "y": np.where(x + 0.5 * z + rng.standard_normal(m) > 0, "high", "low"),
+        }
+    )
+    frame.loc[rng.choice(m, m // 10, replace=False), "z"] = np.nan
+    frame.loc[rng.choice(m, m // 10, replace=False), "city"] = None
+    return frame
+
+
+def write(frame: pd.DataFrame, path: Path) -> Path:
+    if path.suffix == ".parquet":
+        frame.to_parquet(path, row_group_size=200)
+    elif path.suffix == ".csv":
+        frame.to_csv(path, index=False)
+    else:
+        path.mkdir()
+        third = len(frame) // 3
+        write(frame[:third], path / "a.parquet")
+        write(frame[third:], path / "b.parquet")
+    return path
+
+
+@pytest.fixture(params=["rows.csv", "rows.parquet", "rows"])
+def path(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    return write(table(), tmp_path / request.param)
+
+
+def test_streamed_rows_are_those_in_memory(path: Path, tmp_path: Path) -> None:
+    """Without rows held out, the schema and the encoded rows are the same."""
+    streamed = load(path, replace(SMALL, test_fraction=0.0))
+    whole = write(table(), tmp_path / ("whole.csv" if path.suffix == ".csv" else "whole.parquet"))
+    known = load(whole, replace(SMALL, test_fraction=0.0, memory=None))
+    assert known.stream is None
+    assert streamed.stream is not None
+    assert streamed.schema.feature_names == known.schema.feature_names
+    assert streamed.target == known.target
+    columns = (data.schema.to_json()["columns"] for data in (streamed, known))
+    for ours, theirs in zip(*columns, strict=True):
+        for name, value in theirs.items():
+            exact = name not in ("mean", "scale")
+            assert ours[name] == (value if exact else pytest.approx(value, rel=1e-9))
+    X, y = streamed.stream.rows.all()
+    np.testing.assert_allclose(X, known.train.X, rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(y[:, 0], known.train.y)
+    assert streamed.stream.class_counts == tuple(np.bincount(known.train.y.astype(int)))
+
+
+def test_statistics_are_those_of_all_training_rows(tmp_path: Path) -> None:
+    """The sample has 1,000 rows; extremes, means and counts are those of all 5,000."""
+    frame = table(5000)
+    frame.loc[3333, "x"] = 99.0
+    frame.loc[[1, 4321], "city"] = "Rare"
+    data = load(write(frame, tmp_path / "a.parquet"), replace(SMALL, test_fraction=0.0))
+    columns = {c.name: c for c in data.schema.columns}
+    x, z = columns["x"], columns["z"]
+    assert (x.low, x.high, x.missing) == (frame.x.min(), 99.0, 0)
+    assert x.mean == pytest.approx(frame.x.mean(), rel=1e-12)
+    assert x.scale == pytest.approx(frame.x.std(ddof=0), rel=1e-12)
+    assert z.missing == frame.z.isna().sum()
+    filled = frame.z.fillna(z.median)
+    assert (z.mean, z.scale) == pytest.approx((filled.mean(), filled.std(ddof=0)), rel=1e-9)
+    assert abs((frame.z.dropna() < z.median).mean() - 0.5) < 0.05
+    assert columns["city"].levels == ("Bo", "Oslo", "Rare", "Rome", "Ås")
+    assert columns["member"].yes == (frame.member == "yes").sum()
+    assert any("samples of 1,000 of the 5,000 training rows" in note for note in data.notes)
+
+
+@pytest.mark.parametrize("order", ["shuffled", "sorted"])
+def test_losses_are_those_in_memory(order: str, tmp_path: Path) -> None:
+    frame = table(6000)
+    if order == "sorted":
+        frame = frame.sort_values(["y", "x"])
+    path = write(frame, tmp_path / "a.csv")
+    config = replace(SMALL, batch_size=64, epochs=4)
+    streamed = train(path, config).history.loss
+    known = train(path, replace(config, memory=None)).history.loss
+    np.testing.assert_allclose(streamed, known, rtol=0.04)
+    assert abs(streamed[-1] / known[-1] - 1) < 0.02
+
+
+def test_the_same_seed_gives_the_same_bytes(path: Path, tmp_path: Path) -> None:
+    files = []
+    for i in range(3):
+        config = SMALL if i < 2 else replace(SMALL, cache_dir=str(tmp_path))
+        run = train(path, config)
+        assert run.data.stream is not None
+        assert run.data.stream.reused == (i > 0)  # the cache of a file lies beside it
+        run.model.save(tmp_path / f"{i}.safetensors")
+        files.append((tmp_path / f"{i}.safetensors").read_bytes())
+    assert files[0] == files[1] == files[2]
+    other = train(path, replace(SMALL, seed=2)).model
+    assert not np.array_equal(other.net.params.theta, run.model.net.params.theta)
+
+
+def test_resumes_within_an_epoch(tmp_path: Path) -> None:
+    path = write(table(), tmp_path / "a.csv")
+    full = train(path, SMALL)
+
+    def fail(epoch: object) -> None:
+        raise ZeroDivisionError
+
+    checkpoints = Checkpoints(tmp_path / "a.run", every=0.4)
+    with pytest.raises(ZeroDivisionError):
+        train(path, SMALL, checkpoints=checkpoints, callbacks=[fail])
+    again = resume(Checkpoints.load(tmp_path / "a.run"))
+    np.testing.assert_array_equal(again.model.net.params.theta, full.model.net.params.theta)
+    assert again.history.loss == full.history.loss
+
+
+def test_compiled_steps_agree(tmp_path: Path) -> None:
+    pytest.importorskip("numba")
+    path = write(table(), tmp_path / "a.csv")
+    losses = [
+        train(
+            path, replace(SMALL, engine=engine, class_weight="balanced", dropout=0.1)
+        ).history.loss
+        for engine in ("numpy", "compiled")
+    ]
+    np.testing.assert_allclose(*losses, rtol=1e-4)
+
+
+def test_every_row_once_an_epoch(tmp_path: Path) -> None:
+    data = load(write(table(), tmp_path / "a.csv"), SMALL)
+    assert data.stream is not None
+    from plainnet.train.inputs import streamed_data
+
+    net = mlp(data.schema.n_features)
+    batches, _ = streamed_data(net, BinaryCrossEntropy(), data.stream, 32, None, None)
+    rng = np.random.default_rng(0)
+    X, y = data.stream.rows.all()
+    first, second = (list(batches.epoch(rng)) for _ in range(2))
+    for epoch in (first, second):
+        rows = np.concatenate([np.column_stack([a, b]) for a, b, *_ in epoch])
+        assert len(epoch) == len(batches)
+        assert len(rows) == data.m
+        known = np.column_stack([X, y])
+        np.testing.assert_array_equal(rows[np.lexsort(rows.T)], known[np.lexsort(known.T)])
+    assert not np.array_equal(first[0][0], second[0][0])
+    rest = list(batches.epoch(np.random.default_rng(0), done=7))
+    np.testing.assert_array_equal(rest[0][0], first[7][0])
+
+
+def test_class_weights_are_those_in_memory(tmp_path: Path) -> None:
+    """Balanced weights make the sum of weights of each class equal."""
+    from plainnet.train.inputs import streamed_data
+
+    frame = table()
+    frame = pd.concat([frame[frame.y == "low"], frame[frame.y == "high"][:100]])
+    data = load(write(frame, tmp_path / "a.csv"), SMALL)
+    net = mlp(data.schema.n_features)
+    batches, _ = streamed_data(net, BinaryCrossEntropy(), data.stream, 32, None, "balanced")
+    rows = list(batches.epoch(np.random.default_rng(0)))
+    y = np.concatenate([y[:, 0] for _, y, *_ in rows])
+    weight = np.concatenate([w for _, _, w, *_ in rows])
+    assert weight[y == 1].sum() == pytest.approx(weight[y == 0].sum())
+    assert weight.sum() == pytest.approx(len(y))
+
+
+# --- the cache -----------------------------------------------------------------------------------
+
+
+def cached(tmp_path: Path) -> Path:
+    path = write(table(), tmp_path / "a.csv")
+    load(path, SMALL)
+    return path
+
+
+def test_a_changed_file_or_option_is_read_again(tmp_path: Path) -> None:
+    path = cached(tmp_path)
+    assert load(path, SMALL).stream.reused
+    assert not load(path, replace(SMALL, test_fraction=0.3)).stream.reused
+    write(table(901), path)
+    data = load(path, replace(SMALL, test_fraction=0.3))
+    assert not data.stream.reused
+
+
+@pytest.mark.parametrize("name", ["train.rows", "test.rows", "rows.json"])
+def test_a_cut_cache_is_written_again(name: str, tmp_path: Path) -> None:
+    path = cached(tmp_path)
+    file = tmp_path / "a.csv.rows" / name
+    file.write_bytes(file.read_bytes()[:-5])
+    data = load(path, SMALL)
+    assert not data.stream.reused
+    assert train(path, SMALL).data.stream.reused
+
+
+def test_an_altered_cache_is_refused(tmp_path: Path) -> None:
+    path = cached(tmp_path)
+    file = tmp_path / "a.csv.rows" / "train.rows"
+    content = bytearray(file.read_bytes())
+    content[1000] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(DataError, match="the file was altered after it was written; remove its"):
+        train(path, SMALL)
+
+
+def test_a_cache_that_is_cut_during_training(tmp_path: Path) -> None:
+    path, checkpoints = cached(tmp_path), Checkpoints(tmp_path / "a.run", every=1)
+    rows = tmp_path / "a.csv.rows" / "train.rows"
+
+    def cut(epoch: object) -> None:
+        with open(rows, "r+b") as file:
+            file.truncate(100)
+
+    with pytest.raises(DataError, match="the file was cut after it was written"):
+        train(path, SMALL, checkpoints=checkpoints, callbacks=[cut])
+    assert len(resume(Checkpoints.load(tmp_path / "a.run")).history) == 3
+
+
+def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(table(), tmp_path / "a.csv")
+    usage = row_cache.shutil.disk_usage(tmp_path)._replace(free=100)
+    monkeypatch.setattr(row_cache.shutil, "disk_usage", lambda folder: usage)
+    with pytest.raises(DataError, match=r"No space left on device\): make space, or give"):
+        load(path, SMALL)
+    monkeypatch.undo()
+
+    def write_no_more(writer: row_cache.RowWriter, *parts: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(row_cache.RowWriter, "_write", write_no_more)
+    with pytest.raises(DataError, match="No space left on device"):
+        load(path, SMALL)
+    assert not list((tmp_path / "a.csv.rows").iterdir())
+
+
+def test_a_file_that_changes_while_it_is_read(tmp_path: Path) -> None:
+    path = write(table(), tmp_path / "a.csv")
+
+    def grow(done: int, total: int) -> None:
+        with open(path, "a") as file:
+            file.write("row-x,1,2,Bo,yes,,one,low\n")
+
+    with pytest.raises(DataError, match="changed while it was read: wait until it is complete"):
+        load(path, SMALL, progress=grow)
+    assert not (tmp_path / "a.csv.rows" / "rows.json").exists()
+
+
+def test_one_process_writes(tmp_path: Path) -> None:
+    import subprocess
+    import sys
+
+    path = write(table(), tmp_path / "a.csv")
+    (tmp_path / "a.csv.rows").mkdir()
+    hold = "import sys; from pathlib import Path; from plainnet.storage.locks import lock_folder\n"
+    hold += "lock = lock_folder(Path(sys.argv[1])); print('locked', flush=True); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", hold, str(tmp_path / "a.csv.rows")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout.readline() == "locked\n"
+        with pytest.raises(PlainnetError, match="another process is training in"):
+            load(path, SMALL)
+        process.communicate("\n")
+    assert load(path, SMALL).stream is not None
+
+
+# --- tables that cannot be streamed --------------------------------------------------------------
+
+
+def test_files_with_other_columns(tmp_path: Path) -> None:
+    path = write(table(), tmp_path / "rows")
+    write(table(100).drop(columns="z").assign(w=1), path / "c.parquet")
+    with pytest.raises(DataError, match=r"'c.parquet' has other .*: it lacks 'z' and adds 'w'"):
+        load(path, SMALL)
+
+
+def test_text_among_numbers_names_the_row(tmp_path: Path) -> None:
+    frame = table(3000).astype({"x": object})
+    frame.loc[2500, "x"] = "seven"
+    path = write(frame, tmp_path / "a.csv")
+    with pytest.raises(DataError, match="Data row 2501, column 'x': 'seven' is not a number"):
+        load(path, SMALL)
+
+
+def test_what_needs_all_rows_is_refused(tmp_path: Path) -> None:
+    path = write(table(), tmp_path / "a.csv")
+    for change, message in (
+        ({"network": "tabular", "hidden": None}, "a tabular network needs all rows in memory"),
+        ({"batch_size": "full"}, "do not fit in memory together: give a batch size"),
+        ({"group_duplicates": True}, "leave out group_duplicates, or give more memory"),
+    ):
+        with pytest.raises(PlainnetError, match=message):
+            train(path, replace(SMALL, **change))
+
+
+def test_size_of_memory() -> None:
+    assert TrainConfig(memory="1.5 GB").memory_bytes == 1_500_000_000
+    for text in ("much", "0MB", "2", "-1GB"):
+        with pytest.raises(PlainnetError, match="memory must be a size such as 300MB or 2GB, got"):
+            TrainConfig(memory=text)
+
+
+def test_which_tables_are_streamed(tmp_path: Path) -> None:
+    path = write(table(), tmp_path / "a.csv")
+    assert not is_streamed(path, True, None)
+    assert not is_streamed(path, True, 10**7)
+    assert is_streamed(path, True, 10**5)
+    folder = write(table(), tmp_path / "rows")
+    assert is_streamed(folder, True, None)
+    (folder / "pictures").mkdir()
+    assert not is_streamed(folder, True, None)  # as a folder of pictures has folders
+
+
+def test_lines_that_break_in_quotes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parts of a text end outside of quotes, wherever they are cut."""
+    from plainnet.data import table_stream
+
+    path = tmp_path / "a.csv"
+    lines = [f'{i},"a ""b""\nc {i % 7}, d",{"low" if i % 3 else "high"}\n' for i in range(500)]
+    path.write_text("x,text,y\n" + "".join(lines))
+    monkeypatch.setattr(table_stream, "_TEXT", 101)
+    tables = list(table_stream.TableStream(path))
+    assert len(tables) > 50
+    assert sum(map(len, tables)) == 500
+    texts = [text for part in tables for text in part["text"].entries.to_pylist()]
+    assert texts == [f'a "b"\nc {i % 7}, d' for i in range(500)]
+    assert tables[-1]["x"].rows[-1] == 500
+
+
+def test_the_cache_holds_no_names_of_folders(tmp_path: Path) -> None:
+    cached(tmp_path)
+    about = json.loads((tmp_path / "a.csv.rows" / "rows.json").read_text())
+    assert str(tmp_path) not in json.dumps(about)
+
+
+def test_fit_takes_a_stream(tmp_path: Path) -> None:
+    data = load(write(table(), tmp_path / "a.csv"), SMALL)
+    net = mlp(data.schema.n_features, seed=0)
+    history = fit(
+        net,
+        data.stream,
+        None,
+        loss=BinaryCrossEntropy(),
+        epochs=2,
+        batch_size=32,
+        validation_data=data.test,
+    )
+    assert len(history.val_loss) == 2
