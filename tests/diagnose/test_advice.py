@@ -270,6 +270,8 @@ def four_classes(m=300):
         ("Adam, 1", "lr"),
         ("sigmoids", "activation"),
         ("not scaled", "standardize"),
+        ("saturated", "init"),
+        ("saturated", "lr"),
     ],
 )
 def test_the_most_basic_finding_comes_first(start, option):
@@ -302,10 +304,14 @@ def test_a_larger_network_stops_early_and_one_that_stopped_is_not_trained_longer
         (Adam(0.01), {"l2": 0.3}, {"l2": 0.0}, "regularized too much"),
         (Adam(1e-5), {}, {"lr": 0.001}, "learning rate of 1e-05 is too low"),
         (Adam(1.0), {}, {"lr": 0.003}, "learning rate of 1 is too high"),
+        (Adam(0.01), {"init": "normal:5"}, {"init": "he_normal"}, "weights are too large"),
     ],
 )
-def test_a_penalty_and_a_learning_rate_are_changed_before_the_network(rule, net, options, text):
-    cause, advice = enlarge(moon_net(0, rule, epochs=5, **net))
+def test_weights_penalties_and_rates_are_changed_before_the_network(
+    rule, net, options, text
+):
+    snapshot = moon_net(0, rule, epochs=5, **net)
+    cause, advice = enlarge(replace(snapshot, config=replace(snapshot.options, **net)))
     assert advice["options"] == options
     assert text in cause
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -107,7 +108,7 @@ def test_interrupted_killed_and_resumed_by_other_ranks(data, capsys):
     ) in text
 
     assert main(resume) == 0
-    assert "Resuming at epoch 2" in capsys.readouterr().out
+    assert re.search(r"Resuming at epoch (17|21)\n", capsys.readouterr().out)
     expected = train(Path("data.csv"), OPTIONS).model
     resumed = Model.load("data.safetensors")
     rows = introverts(50, seed=4)

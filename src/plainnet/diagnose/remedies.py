@@ -16,7 +16,7 @@ from plainnet.tabular import ANY_NETWORK, FEWEST_ROWS
 
 _SCALED = "columns that are scaled to mean 0 and variance 1"
 _LONGER, _FEWEST_EPOCHS, _MOST_EPOCHS = 3, 30, 1000
-LARGE_GAIN = 5.0  # by which a layer multiplies its inputs; he_normal has 1.4
+_LARGE_GAIN = 5.0  # by which a layer multiplies its inputs; he_normal has 1.4
 _MUCH_FASTER = 5  # times the learning rate, before a larger network is tried
 _STRONG_L2, _USUAL_DROPOUT = 0.001, 0.3  # convolutional networks have 0.3 by default
 
@@ -34,7 +34,8 @@ def initialize(snapshot: TrainingSnapshot) -> dict[str, Any]:
 
 def slow_down(snapshot: TrainingSnapshot, *others: dict[str, Any]) -> dict[str, Any]:
     """Lower the learning rate."""
-    return remedy(snapshot.options, _smaller(snapshot), lower(snapshot), *others, otherwise=_SCALED)
+    remedies = smaller_weights(snapshot), lower(snapshot), *others
+    return remedy(snapshot.options, *remedies, otherwise=_SCALED)
 
 
 def lower(snapshot: TrainingSnapshot) -> dict[str, Any]:
@@ -57,8 +58,8 @@ def clip(snapshot: TrainingSnapshot, *before: dict[str, Any]) -> dict[str, Any]:
 
 def speed_up(snapshot: TrainingSnapshot) -> dict[str, Any]:
     """Raise a learning rate that is below the usual, else train for longer."""
-    options, faster = snapshot.options, higher(snapshot)
-    return remedy(options, _smaller(snapshot), faster, longer(snapshot), otherwise="other columns")
+    remedies = smaller_weights(snapshot), higher(snapshot), longer(snapshot)
+    return remedy(snapshot.options, *remedies, otherwise="other columns")
 
 
 def higher(snapshot: TrainingSnapshot, times: float = 2) -> dict[str, Any]:
@@ -70,9 +71,10 @@ def higher(snapshot: TrainingSnapshot, times: float = 2) -> dict[str, Any]:
     return {"lr": sane_lr(options, usual)} if usual >= times * lr else {}
 
 
-def _smaller(snapshot: TrainingSnapshot) -> dict[str, Any]:
+def smaller_weights(snapshot: TrainingSnapshot) -> dict[str, Any]:
     """Return smaller initial weights as an option if a layer multiplies its inputs."""
-    return {"init": "he_normal"} if max(gains(snapshot.initial_net), default=0) > LARGE_GAIN else {}
+    largest = max(gains(snapshot.initial_net), default=0)
+    return {"init": "he_normal"} if largest > _LARGE_GAIN else {}
 
 
 def gains(net: Sequential) -> list[float]:
@@ -98,6 +100,10 @@ def enlarge(snapshot: TrainingSnapshot) -> tuple[str, dict[str, Any]]:
     It stops early, since a network that fits more also memorizes more.
     """
     options, lr = snapshot.options, snapshot.lr or snapshot.options.learning_rate
+    if smaller_weights(snapshot):
+        gain = max(gains(snapshot.initial_net))
+        cause = f"The initial weights are too large: a layer multiplies its inputs by {gain:.3g}."
+        return cause, initialize(snapshot)
     if penalties := strong_penalties(options):
         cause = f"It is regularized too much: L2 {options.l2:g}, dropout {options.dropout or 0:g}."
         return cause, remedy(options, penalties)
@@ -133,7 +139,8 @@ def regularize(snapshot: TrainingSnapshot) -> dict[str, Any]:
     dropout = {"dropout": 0.5} if (options.dropout or 0) < 0.5 else {}
     penalty = {"l2": 0.001} if not options.l2 else {}
     more = f"more {'pictures' if snapshot.images else 'rows'}"
-    return remedy(options, early, default_network(snapshot), dropout, penalty, otherwise=more)
+    remedies = smaller_weights(snapshot), early, default_network(snapshot), dropout, penalty
+    return remedy(options, *remedies, otherwise=more)
 
 
 def _early(options: Config) -> dict[str, Any]:
@@ -157,7 +164,8 @@ def replace_by_baseline(snapshot: TrainingSnapshot, regression: bool) -> dict[st
     """Take the default network, train that well, then take the baseline if it is a regression."""
     options, more = snapshot.options, longer(snapshot)
     short = more if (options.epochs or 0) < _FEWEST_EPOCHS else {}
-    remedies = default_network(snapshot), strong_penalties(options), better_lr(snapshot), short
+    trained = smaller_weights(snapshot), strong_penalties(options), better_lr(snapshot), short
+    remedies = default_network(snapshot), *trained
     linear = {"network": "mlp", "hidden": (), "lr": 0.01}
     if not regression or snapshot.images:
         return remedy(options, *remedies, more, otherwise="the baseline")
@@ -194,6 +202,8 @@ def desaturate(snapshot: TrainingSnapshot) -> dict[str, Any]:
     """Keep the outputs of a sigmoid or tanh away from the ends of their range."""
     slower = lower(snapshot) if snapshot.lr_too_high else {}
     init, relu = {"init": "xavier_normal"}, {"activation": ("relu",), "init": "he_normal"}
+    if snapshot.options.init != init["init"]:  # a low rate was for the large weights
+        init |= higher(snapshot, times=_MUCH_FASTER)
     return remedy(snapshot.options, slower, init, relu, otherwise=_SCALED)
 
 

@@ -13,7 +13,6 @@ from plainnet.diagnose.checks.network import (
     layers_of_equal_units,
 )
 from plainnet.diagnose.remedies import (
-    LARGE_GAIN,
     desaturate,
     enlarge,
     gains,
@@ -21,6 +20,7 @@ from plainnet.diagnose.remedies import (
     open_path,
     revive,
     slow_down,
+    smaller_weights,
     speed_up,
 )
 from plainnet.diagnose.snapshot import TrainingSnapshot
@@ -76,10 +76,8 @@ def _causes(snapshot: TrainingSnapshot) -> Iterator[tuple[str, dict[str, Any]]]:
                 "slope is almost zero.",
                 desaturate(snapshot),
             )
-    gain = max(gains(snapshot.initial_net), default=0)
-    if gain > LARGE_GAIN:
-        cause = f"The initial weights are too large: a layer multiplies its inputs by {gain:.3g}."
-        yield cause, initialize(snapshot)
+    if smaller_weights(snapshot):
+        yield enlarge(snapshot)
     yield from _gradient_causes(snapshot)
     yield _input_cause(snapshot)
 
