@@ -43,7 +43,7 @@ def lower(snapshot: TrainingSnapshot) -> dict[str, Any]:
     options, lr = snapshot.options, snapshot.lr or snapshot.options.learning_rate
     usual = _usual_lr(options)
     if isinstance(snapshot.optimizer, SGD):  # the curvature of the start often falls soon
-        least = usual * (1 - options.momentum) / 10 if lr > usual else 0.0
+        least = min(lr, usual * (1 - options.momentum)) / 10
         lower = sane_lr(options, min(lr / 3, max(least, snapshot.largest_stable_lr / 2)))
     else:
         lower = sane_lr(options, min(lr / 10, snapshot.weight_size / 50, 3 * usual))
@@ -90,8 +90,15 @@ def longer(snapshot: TrainingSnapshot) -> dict[str, Any]:
 
 
 def better_lr(snapshot: TrainingSnapshot) -> dict[str, Any]:
-    """Return a lower learning rate as an option if it is too high, the usual if it is far below."""
-    return lower(snapshot) if snapshot.lr_too_high else higher(snapshot, times=_MUCH_FASTER)
+    """Return the usual learning rate as an option if it is far below, a lower one if too high.
+
+    Gradient descent often works at its usual rate though the curvature forbids that.
+    """
+    lr, options = snapshot.lr or snapshot.options.learning_rate, snapshot.options
+    high = snapshot.lr_too_high and lr > _usual_lr(options)
+    if high or sane_lr(options, lr) < lr:
+        return lower(snapshot)
+    return higher(snapshot, times=_MUCH_FASTER)
 
 
 def enlarge(snapshot: TrainingSnapshot) -> tuple[str, dict[str, Any]]:
@@ -192,7 +199,9 @@ def _instead(options: Config, **network: Any) -> dict[str, Any]:
 
 def revive(snapshot: TrainingSnapshot) -> dict[str, Any]:
     """Keep the units of a ReLU alive."""
-    slower = lower(snapshot) if snapshot.lr_too_high else {}
+    unusual = sane_lr(snapshot.options, snapshot.lr or 0) < (snapshot.lr or 0)
+    high = snapshot.lr_too_high or (unusual and not snapshot.has_learned)
+    slower = lower(snapshot) if high else {}
     leaky = {"activation": ("leaky_relu",)}
     init = {"init": "he_normal"}
     return remedy(snapshot.options, slower, init, leaky, otherwise=_SCALED)
