@@ -174,10 +174,12 @@ def replace_by_baseline(snapshot: TrainingSnapshot, regression: bool) -> dict[st
     trained = smaller_weights(snapshot), strong_penalties(options), better_lr(snapshot), short
     remedies = default_network(snapshot), *trained
     linear = {"network": "mlp", "hidden": (), "lr": 0.01}
-    if not regression or snapshot.images:
-        return remedy(options, *remedies, more, otherwise="the baseline")
-    advice = remedy(options, *remedies, otherwise=f"a regression: {advise(linear)['advice']}")
-    return advice if advice["options"] else remedy(options, _instead(options, **linear))
+    if regression and not snapshot.images:
+        advice = remedy(options, *remedies, otherwise=f"a regression: {advise(linear)['advice']}")
+        if advice["options"]:
+            return advice
+        more = _instead(options, **linear)
+    return remedy(options, *remedies, more, otherwise="the baseline")
 
 
 def default_network(snapshot: TrainingSnapshot) -> dict[str, Any]:
