@@ -14,7 +14,7 @@ from plainnet.errors import PlainnetError
 from plainnet.optim.optimizers import OPTIMIZERS
 from plainnet.optim.schedules import SCHEDULES
 from plainnet.option import checked, described, option
-from plainnet.storage.json_reader import JsonReader
+from plainnet.storage.json_reader import JsonReader, shortened
 
 if TYPE_CHECKING:
     from plainnet.data.privacy import Privacy
@@ -234,14 +234,7 @@ class Config(ABC):
     @property
     def memory_bytes(self) -> int | None:
         """The bound on memory in bytes, None if none was given."""
-        if self.memory is None:
-            return None
-        match = _SIZE.fullmatch(self.memory.strip())
-        if match is None or not float(match[1]):
-            raise PlainnetError(
-                f"TrainConfig: memory must be a size such as 300MB or 2GB, got {self.memory!r}"
-            )
-        return int(float(match[1]) * _UNITS[match[2].upper()])
+        return None if self.memory is None else size_in_bytes(self.memory)
 
     @abstractmethod
     def resolved(self, *, images: bool) -> "ResolvedConfig":
@@ -369,6 +362,14 @@ class ResolvedConfig(Config):
     def resolved(self, *, images: bool) -> "ResolvedConfig":
         """Return the options unchanged."""
         return self
+
+
+def size_in_bytes(text: str) -> int:
+    """Read a size of memory such as 300MB."""
+    match = _SIZE.fullmatch(text.strip())
+    if match is None or not float(match[1]):
+        raise PlainnetError(f"memory must be a size such as 300MB or 2GB, got {shortened(text)}")
+    return int(float(match[1]) * _UNITS[match[2].upper()])
 
 
 def privacy_of(config: Config) -> "Privacy":

@@ -1,6 +1,8 @@
 """Tables larger than memory, made small: a bound of a few hundred kilobytes streams them."""
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +11,7 @@ import pandas as pd
 import pytest
 
 from plainnet.config import TrainConfig
-from plainnet.data import row_cache
+from plainnet.data import row_cache, table_stream
 from plainnet.data.memory import is_streamed
 from plainnet.errors import DataError, PlainnetError
 from plainnet.loading import load
@@ -17,11 +19,19 @@ from plainnet.nn.losses import BinaryCrossEntropy
 from plainnet.nn.network import mlp
 from plainnet.storage.checkpoints import Checkpoints
 from plainnet.train.fit import fit
+from plainnet.train.inputs import streamed_data
 from plainnet.training import resume, train
 
 SMALL = TrainConfig(
     target=("y",), network="mlp", hidden=(8,), epochs=3, batch_size=32, memory="100KB", seed=1
 )
+
+
+@pytest.fixture(autouse=True)
+def _small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Read a few hundred rows at a time."""
+    monkeypatch.setattr(table_stream, "_TEXT", 2**13)
+    monkeypatch.setattr(table_stream, "_CELLS", 2**11)
 
 
 def table(m: int = 900, seed: int = 0) -> pd.DataFrame:
@@ -110,13 +120,14 @@ def test_losses_are_those_in_memory(order: str, tmp_path: Path) -> None:
         frame = frame.sort_values(["y", "x"])
     path = write(frame, tmp_path / "a.csv")
     config = replace(SMALL, batch_size=64, epochs=4)
-    streamed = train(path, config).history.loss
-    known = train(path, replace(config, memory=None)).history.loss
+    streamed = train(path, config, evaluate=False).history.loss
+    known = train(path, replace(config, memory=None), evaluate=False).history.loss
     np.testing.assert_allclose(streamed, known, rtol=0.04)
     assert abs(streamed[-1] / known[-1] - 1) < 0.02
 
 
-def test_the_same_seed_gives_the_same_bytes(path: Path, tmp_path: Path) -> None:
+def test_the_same_seed_gives_the_same_bytes(tmp_path: Path) -> None:
+    path = write(table(), tmp_path / "a.parquet")
     files = []
     for i in range(3):
         config = SMALL if i < 2 else replace(SMALL, cache_dir=str(tmp_path))
@@ -126,21 +137,21 @@ def test_the_same_seed_gives_the_same_bytes(path: Path, tmp_path: Path) -> None:
         run.model.save(tmp_path / f"{i}.safetensors")
         files.append((tmp_path / f"{i}.safetensors").read_bytes())
     assert files[0] == files[1] == files[2]
-    other = train(path, replace(SMALL, seed=2)).model
+    other = train(path, replace(SMALL, seed=2), evaluate=False).model
     assert not np.array_equal(other.net.params.theta, run.model.net.params.theta)
 
 
 def test_resumes_within_an_epoch(tmp_path: Path) -> None:
     path = write(table(), tmp_path / "a.csv")
-    full = train(path, SMALL)
+    full = train(path, SMALL, evaluate=False)
 
     def fail(epoch: object) -> None:
         raise ZeroDivisionError
 
     checkpoints = Checkpoints(tmp_path / "a.run", every=0.4)
     with pytest.raises(ZeroDivisionError):
-        train(path, SMALL, checkpoints=checkpoints, callbacks=[fail])
-    again = resume(Checkpoints.load(tmp_path / "a.run"))
+        train(path, SMALL, checkpoints=checkpoints, callbacks=[fail], evaluate=False)
+    again = resume(Checkpoints.load(tmp_path / "a.run"), evaluate=False)
     np.testing.assert_array_equal(again.model.net.params.theta, full.model.net.params.theta)
     assert again.history.loss == full.history.loss
 
@@ -160,8 +171,6 @@ def test_compiled_steps_agree(tmp_path: Path) -> None:
 def test_every_row_once_an_epoch(tmp_path: Path) -> None:
     data = load(write(table(), tmp_path / "a.csv"), SMALL)
     assert data.stream is not None
-    from plainnet.train.inputs import streamed_data
-
     net = mlp(data.schema.n_features)
     batches, _ = streamed_data(net, BinaryCrossEntropy(), data.stream, 32, None, None)
     rng = np.random.default_rng(0)
@@ -180,8 +189,6 @@ def test_every_row_once_an_epoch(tmp_path: Path) -> None:
 
 def test_class_weights_are_those_in_memory(tmp_path: Path) -> None:
     """Balanced weights make the sum of weights of each class equal."""
-    from plainnet.train.inputs import streamed_data
-
     frame = table()
     frame = pd.concat([frame[frame.y == "low"], frame[frame.y == "high"][:100]])
     data = load(write(frame, tmp_path / "a.csv"), SMALL)
@@ -219,7 +226,7 @@ def test_a_cut_cache_is_written_again(name: str, tmp_path: Path) -> None:
     file.write_bytes(file.read_bytes()[:-5])
     data = load(path, SMALL)
     assert not data.stream.reused
-    assert train(path, SMALL).data.stream.reused
+    assert train(path, SMALL, evaluate=False).data.stream.reused
 
 
 def test_an_altered_cache_is_refused(tmp_path: Path) -> None:
@@ -229,7 +236,7 @@ def test_an_altered_cache_is_refused(tmp_path: Path) -> None:
     content[1000] ^= 1
     file.write_bytes(content)
     with pytest.raises(DataError, match="the file was altered after it was written; remove its"):
-        train(path, SMALL)
+        train(path, SMALL, evaluate=False)
 
 
 def test_a_cache_that_is_cut_during_training(tmp_path: Path) -> None:
@@ -241,8 +248,8 @@ def test_a_cache_that_is_cut_during_training(tmp_path: Path) -> None:
             file.truncate(100)
 
     with pytest.raises(DataError, match="the file was cut after it was written"):
-        train(path, SMALL, checkpoints=checkpoints, callbacks=[cut])
-    assert len(resume(Checkpoints.load(tmp_path / "a.run")).history) == 3
+        train(path, SMALL, checkpoints=checkpoints, callbacks=[cut], evaluate=False)
+    assert len(resume(Checkpoints.load(tmp_path / "a.run"), evaluate=False).history) == 3
 
 
 def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -275,9 +282,6 @@ def test_a_file_that_changes_while_it_is_read(tmp_path: Path) -> None:
 
 
 def test_one_process_writes(tmp_path: Path) -> None:
-    import subprocess
-    import sys
-
     path = write(table(), tmp_path / "a.csv")
     (tmp_path / "a.csv.rows").mkdir()
     hold = "import sys; from pathlib import Path; from plainnet.storage.locks import lock_folder\n"
@@ -321,7 +325,7 @@ def test_what_needs_all_rows_is_refused(tmp_path: Path) -> None:
         ({"group_duplicates": True}, "leave out group_duplicates, or give more memory"),
     ):
         with pytest.raises(PlainnetError, match=message):
-            train(path, replace(SMALL, **change))
+            train(path, replace(SMALL, **change), evaluate=False)
 
 
 def test_size_of_memory() -> None:
@@ -344,8 +348,6 @@ def test_which_tables_are_streamed(tmp_path: Path) -> None:
 
 def test_lines_that_break_in_quotes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Parts of a text end outside of quotes, wherever they are cut."""
-    from plainnet.data import table_stream
-
     path = tmp_path / "a.csv"
     lines = [f'{i},"a ""b""\nc {i % 7}, d",{"low" if i % 3 else "high"}\n' for i in range(500)]
     path.write_text("x,text,y\n" + "".join(lines))

@@ -1,6 +1,7 @@
 """Compiled steps of convolutional networks against NumPy's."""
 
 import copy
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
@@ -134,6 +135,20 @@ def test_threads_do_not_change_bytes(name, two_threads, monkeypatch):
     shared = train("compiled", NETS[name])[0].tobytes()
     monkeypatch.setattr(compiled, "blas_threads", lambda *_: 1)
     assert train("compiled", NETS[name])[0].tobytes() == shared
+
+
+def test_trains_on_one_thread_where_no_other_can_start(two_threads, monkeypatch):
+    expected, started, start = train("compiled", NETS["convnet"])[0], [], threading.Thread.start
+
+    def every_second(self):
+        started.append(self)
+        if len(started) % 2 == 0:
+            raise RuntimeError("can't start new thread")
+        start(self)
+
+    monkeypatch.setattr(threading.Thread, "start", every_second)
+    assert train("compiled", NETS["convnet"])[0].tobytes() == expected.tobytes()
+    assert len(started) > 1
 
 
 def test_trainings_at_the_same_time_give_the_same_bytes(two_threads):

@@ -14,7 +14,11 @@ from rich.progress import TimeRemainingColumn as Remaining
 from rich.text import Text
 
 from plainnet.cli.console import errors, print_line, print_notes
+from plainnet.config import size_in_bytes
+from plainnet.data.memory import is_streamed
+from plainnet.data.table_schema import TableSchema
 from plainnet.evaluate.per_example import NamedExamples, read_usable
+from plainnet.evaluate.streamed import sample_and_score
 from plainnet.formatting import count, number, percent
 from plainnet.model import Model
 from plainnet.search.search import Search, SearchProgress
@@ -59,10 +63,18 @@ def reading(console: Console) -> Iterator[Callable[[int, int], None] | None]:
 
 
 def read_examples(
-    model: Model, path: Path, *, strict: bool = False
+    model: Model, path: Path, *, strict: bool = False, memory: str | None = None
 ) -> "tuple[NamedExamples, list[str]]":
-    """Read examples with known answers; show progress and notes on stderr, and return the notes."""
+    """Read examples with known answers; show progress and notes on stderr, and return the notes.
+
+    Of a table larger than memory they are a sample.
+    """
     notes: list[str] = []
+    bound, schema = None if memory is None else size_in_bytes(memory), model.schema
+    if isinstance(schema, TableSchema) and is_streamed(path, schema.header, bound):
+        examples = sample_and_score(model, schema, path, notes)
+        print_notes(notes)
+        return examples, notes
     with reading(errors()) as progress:
         examples = read_usable(model, path, notes, strict=strict, progress=progress)
     print_notes(notes)

@@ -21,7 +21,7 @@ from plainnet.errors import DataError, PlainnetError
 from plainnet.storage.atomic import make_folder, write_bytes
 from plainnet.storage.json_reader import JsonReader
 from plainnet.storage.locks import lock_folder
-from plainnet.train.row_file import RowFile, RowLayout
+from plainnet.train.row_file import RowFile, RowLayout, checksum
 
 PARTS = ("train", "sample", "validation", "test")  # the sample is one of the training rows
 _ENDS = 2**16  # bytes at both ends of a file that its fingerprint covers
@@ -162,13 +162,13 @@ class RowWriter:
     def _write(self, X: NDArray[np.float32], y: NDArray[np.float32]) -> None:
         self._file.write(X.data)
         self._file.write(y.data)
-        self._checksums.append(zlib.crc32(y.data, zlib.crc32(X.data)))
+        self._checksums.append(checksum(X, y))
 
     def finish(self) -> int:
         """Write what is left, and return the checksum of all checksums."""
         if len(self._rest[0]):
             self._write(*self._rest)
-        checksums = np.array(self._checksums, np.uint32)
+        checksums = np.array(self._checksums, np.uint64)
         self._file.write(checksums.data)
         self._file.flush()
         os.fsync(self._file.fileno())
@@ -185,9 +185,9 @@ def n_targets(target: Target) -> int:
     return 1 if target.task in ("binary", "multiclass") else target.n_out
 
 
-def _checksums(path: Path, layout: RowLayout, m: int) -> NDArray[np.uint32] | None:
+def _checksums(path: Path, layout: RowLayout, m: int) -> NDArray[np.uint64] | None:
     """Return the checksums at the end of a file; None if it has not the size of m rows."""
     n, size = -(-m // layout.block), m * layout.row_bytes
-    if path.stat().st_size != size + 4 * n:
+    if path.stat().st_size != size + 8 * n:
         return None
-    return np.fromfile(path, np.uint32, offset=size)
+    return np.fromfile(path, np.uint64, offset=size)

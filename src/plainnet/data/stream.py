@@ -58,9 +58,19 @@ class StreamOptions:
         """The bytes of a window, which are the same on all machines unless memory is given."""
         return WINDOW if self.memory is None else min(WINDOW, max(1, self.memory // 8))
 
-    def most_rows(self, n: int) -> int:
-        """Return how many rows of n numbers a part in memory has at most."""
-        return max(1_000, min(MOST_ROWS, self.window // (4 * n)))
+
+def most_rows(n: int, window: int = WINDOW) -> int:
+    """Return how many rows of n numbers a part in memory has at most."""
+    return max(1_000, min(MOST_ROWS, window // (4 * n)))
+
+
+def rows_of(table: Table, target: Sequence[str]) -> NDArray[np.int64]:
+    """Return the rows that have a target."""
+    for name in target:
+        if name not in table.columns:
+            raise absent_column(name, list(table.columns), "the target")
+    absent = np.any([table[name].absent for name in target], axis=0)
+    return np.flatnonzero(~absent)
 
 
 def read_stream(
@@ -120,15 +130,6 @@ def _dataset(cached: CachedRows, options: StreamOptions, reused: bool) -> Datase
     )
 
 
-def _rows_of(table: Table, target: Sequence[str]) -> NDArray[np.int64]:
-    """Return the rows that have a target."""
-    for name in target:
-        if name not in table.columns:
-            raise absent_column(name, list(table.columns), "the target")
-    absent = np.any([table[name].absent for name in target], axis=0)
-    return np.flatnonzero(~absent)
-
-
 def _parts(options: StreamOptions, first: int, m: int) -> NDArray[np.int8]:
     """Draw the part of each of m rows; it depends only on the seed and the number of the row."""
     draws = uniform([options.seed, _SPLIT], first, m)
@@ -155,12 +156,12 @@ class _Survey:
         options = self.options
         if self._sample is None:
             self.names = options.target or (list(table.columns)[-1],)
-            self._sample = RowSample(options.most_rows(len(table.columns)))
+            self._sample = RowSample(most_rows(len(table.columns), options.window))
             self.columns = {name: ColumnStatistics(name) for name in table.columns}
             self.classes = {name: ColumnStatistics(name, COUNTED) for name in self.names}
         dtypes = {name: getattr(c, "dtype", None) for name, c in table.columns.items()}
         self._categorical |= {n for n, d in dtypes.items() if isinstance(d, pd.CategoricalDtype)}
-        labeled, m = _rows_of(table, self.names), len(table)
+        labeled, m = rows_of(table, self.names), len(table)
         parts = _parts(options, self.m, m)[labeled]
         keys = np.full(m, np.inf)
         train = labeled[parts == _TRAIN]
@@ -236,7 +237,7 @@ class _Encoder:
         layout = RowLayout(n, k, max(1, block // (4 * (n + k))))
         text = {*self.schema.text_columns, *self.survey.names} if options.header else None
         stream = TableStream(path, options.header, text)
-        self.most = options.most_rows(n + k)
+        self.most = most_rows(n + k, options.window)
         sizes = np.minimum(self.survey.sizes, [self.survey.m, self.most, self.most])
         self.class_counts = np.zeros(len(self.fitted.classes), np.int64)
         with cache.writing(layout, int(sizes.sum() + min(self.most, sizes[_TRAIN]))) as writers:
@@ -257,7 +258,7 @@ class _Encoder:
 
     def _add(self, table: Table, writers: Mapping[str, Any]) -> None:
         survey, m = self.survey, len(table)
-        labeled = _rows_of(table, survey.names)
+        labeled = rows_of(table, survey.names)
         parts = _parts(self.options, self.m, m)[labeled]
         self.m += m
         picked = [self._picked(part, int(np.count_nonzero(parts == part))) for part in range(3)]

@@ -76,11 +76,10 @@ class MPIRanks(Ranks):
         self._here = self.comm.Split_type(MPI.COMM_TYPE_SHARED).size  # ranks on this machine
         self._threads = limited_threads(max(1, available_threads() // self._here))
         self._last_word: subprocess.Popen[str] | None = None
-        self.require_same({"version of plainnet": __version__, "version of NumPy": np.__version__})
-        self._test_sum()
 
-    def _test_sum(self) -> None:
-        """Check that ranks sum numbers of both types right."""
+    def _check(self) -> None:
+        """Check that ranks have the same versions, and sum numbers of both types right."""
+        self.require_same({"version of plainnet": __version__, "version of NumPy": np.__version__})
         for dtype in (np.float32, np.float64):
             numbers = np.arange(1000, dtype=dtype) * (self.rank + 1)
             self.all_reduce(numbers)
@@ -129,6 +128,11 @@ class MPIRanks(Ranks):
 
     def __enter__(self) -> Self:
         self._threads.__enter__()
+        try:
+            self._check()
+        except BaseException as error:
+            self.__exit__(type(error), error, None)
+            raise
         return self
 
     def __exit__(
@@ -150,4 +154,5 @@ class MPIRanks(Ranks):
         text = str(error) if known else "".join(traceback.format_exception(error))
         sys.stderr.write(f"Error on rank {self.rank}: {text}\n")
         sys.stderr.flush()
+        time.sleep(0.2)  # until mpiexec has passed the text on
         self.comm.Abort(2)

@@ -43,14 +43,24 @@ def blas_threads(net: Sequential, batch: int, train: bool = True) -> int:
     return available if saved > len(counts) * WORTH_A_THREAD / 2 else 1
 
 
-def run_together(calls: Sequence[Callable[[], T]]) -> list[T]:
-    """Run each function in a thread of its own, whose products use that thread only."""
+def run_together(
+    calls: Sequence[Callable[[], T]], end: Callable[[], Any] = lambda: None
+) -> list[T]:
+    """Run each function in a thread of its own, whose products use that thread only.
+
+    Call ``end``, which has the others return, and raise RuntimeError if a thread cannot start.
+    """
     from concurrent.futures import ThreadPoolExecutor  # slow to import
 
     # Before the threads: BLAS takes up to ten times as long when it is set during a product. They
     # copy the context for the limit, and for NumPy's handling of overflow.
     with limited_threads(1), ThreadPoolExecutor(len(calls)) as pool:
-        return [part.result() for part in [pool.submit(copy_context().run, f) for f in calls]]
+        try:
+            parts = [pool.submit(copy_context().run, f) for f in calls]
+        except RuntimeError:
+            end()
+            raise
+        return [part.result() for part in parts]
 
 
 @contextmanager

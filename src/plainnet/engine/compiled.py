@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any, NamedTuple, final
 
@@ -93,9 +94,12 @@ class Runner:
                 )
             )
 
-        if threads < 2:
-            return call(0)
-        return run_together([partial(call, part) for part in range(threads)])[0]
+        if threads > 1:
+            end = partial(meeting.fill, 2**62)  # all have met, and one has ended
+            with suppress(RuntimeError):  # a thread cannot start: nothing has changed yet
+                return run_together([partial(call, i) for i in range(threads)], end)[0]
+            threads = 1
+        return call(0)
 
     def _threads(self) -> int:
         """Choose how many threads share the rows of pixels."""

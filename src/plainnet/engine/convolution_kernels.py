@@ -41,11 +41,8 @@ padded = internal()(padded_shape)
 @internal()
 def turned(i, side, stride):
     """Return where a number of the kernel lies after those that meet the same pixels, turned."""
-    before = 0
-    for k in range(side):
-        if k % stride < i % stride or (k % stride == i % stride and k > i):
-            before += 1
-    return before
+    r = i % stride
+    return r * (side // stride) + min(r, side % stride) + (side - 1 - i) // stride
 
 
 @internal()
@@ -237,10 +234,9 @@ def pool(shape, m, first, last, averages, X, winner, Y):
 def d_pool(shape, m, first, last, averages, dY, winner, dX):
     """dX = dY where X_ij is the first maximum, else 0; of means, the sum of dY / size."""
     height, width, n, out_height, out_width, _, down, across, stride, _, _ = shape
-    size, zeros = n * m, dX[first * stride * width * n * m :]
-    if last < out_height:  # the last part has the rows below the squares too
-        height = last * stride
-    zero(zeros[: (height - first * stride) * width * size])
+    size = n * m
+    end = last * stride if last < out_height else height  # with the rows below the squares
+    zero(dX[first * stride * width * size : end * width * size])
     for h in range(first, last):
         for w in range(out_width):
             start = (h * out_width + w) * size

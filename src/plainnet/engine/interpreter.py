@@ -86,11 +86,10 @@ def for_pictures(kind, shape, n, m, first, last, x, y, p, q, s, theta, grad, wor
         if shape[11] > 1:
             pictures.convolve_pool(shape, W, b, m, first, last, X, S, Y)
         else:
-            Y = Y[first * shape[4] * shape[5] * m :]
-            pictures.convolve(flat, W, b, m, first, last, False, X, Y)
+            start = first * shape[4] * shape[5] * m
+            pictures.convolve(flat, W, b, m, first, last, False, X, Y[start:])
     elif kind == op.CONVOLVE_BACK:
-        X = X[first * shape[1] * shape[2] * m :]
-        pictures.convolve_back(flat, W, m, first, last, Y, X)
+        pictures.convolve_back(flat, W, m, first, last, Y, X[first * shape[1] * shape[2] * m :])
     elif kind == -op.CONVOLVE:
         db = grad[q : q + (0 if q < 0 else shape[5])]
         pictures.weight_gradient(shape, m, first, last, X, Y, S, dW, db)

@@ -16,10 +16,9 @@ GATHERED = 16  # numbers of a row that are gathered together
 def gather(source, order, first, Y):
     """Y = numbers of the rows of an array, from a first one, as columns."""
     for start in range(0, len(Y), GATHERED):
-        last = min(start + GATHERED, len(Y))
         for r in range(len(order)):
             x = source[order[r]]
-            for i in range(start, last):
+            for i in range(start, min(start + GATHERED, len(Y))):
                 Y[i, r] = x[first + i]
 
 

@@ -12,7 +12,7 @@ from plainnet.engine.elementary import exact
 
 SPINS = 200_000  # reads, some 0.1 ms, before a thread sleeps
 PAUSE = 50  # microseconds
-ARRIVED, ENDED = 0, 1  # numbers of a meeting
+ENDED, ARRIVED = 0, 1  # numbers of a meeting
 
 
 @intrinsic

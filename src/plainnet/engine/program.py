@@ -81,7 +81,7 @@ class Program:
         weight = None if training is None else training.weight
         self.members = 1 if weight is None or weight.ndim == 1 else weight.shape[1]
         self.input, self.weights = self._memory(n * m), self._memory(self.members * m)
-        width = self._width()
+        width = max(math.prod(x.out_shape) for x in net.layers)
         self.D, self.other = (self._memory(width * m) for _ in range(2))  # derivatives, or outputs
         self.n_in = n
         gather = op.GATHER_ROWS if self.by_rows else op.GATHER
@@ -102,13 +102,6 @@ class Program:
         self._backward()
         self._update(training.optimizer, training.l2, training.clip_norm)
         self._meet()
-
-    def _width(self) -> int:
-        """Return how many numbers of a row lie between two layers, at most."""
-        layers, alone = self.net.layers, set(self.pools)  # what is pooled lies nowhere,
-        if self.trains:  # except for its derivatives, which the first layer does not need
-            alone &= set(next(([x] for x in layers if x.specs), []))
-        return max(math.prod(x.out_shape) for x in layers if x not in alone)
 
     def _memory(self, n: int) -> int:
         """Reserve n numbers."""

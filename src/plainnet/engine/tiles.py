@@ -122,9 +122,7 @@ def gradient_tile(outputs: int, inputs: int) -> Any:
             Z_, X_, S_ = (
                 Vectors(context, builder, kinds[i], args[i : i + 2], lanes) for i in (0, 2, 4)
             )
-            of_z, of_x, of_o, of_c, rows_z, rows_x = (
-                builder.extract_value(args[6], i) for i in range(6)
-            )
+            of_z, of_x, of_o, of_c, rows_z, rows_x = cgutils.unpack_tuple(builder, args[6])
             pixels, vectors = (builder.extract_value(args[7], i) for i in range(2))
             index = of_o.type
             offsets = [
@@ -140,9 +138,8 @@ def gradient_tile(outputs: int, inputs: int) -> Any:
                 r = builder.mul(part.index, index(lanes))
                 in_z = builder.add(builder.mul(pixel.index, of_z), r)
                 in_x = builder.add(builder.mul(pixel.index, of_x), r)
-                xs = [
-                    X_.load(builder.add(in_x, builder.mul(rows_x, index(c)))) for c in range(inputs)
-                ]
+                each = [builder.mul(rows_x, index(c)) for c in range(inputs)]
+                xs = [X_.load(builder.add(in_x, c)) for c in each]
                 for o in range(outputs):
                     z = Z_.load(builder.add(in_z, builder.mul(rows_z, index(o))))
                     for c in range(inputs):

@@ -73,11 +73,7 @@ def read_rows(
 
 def drop_extremes(model: Model, rows: NamedExamples, notes: list[str]) -> NamedExamples:
     """Drop examples with values or outputs too large to evaluate, such as fill values."""
-    usable = are_moderate(model.forward(rows.X, check=False))
-    if model.transform is None:
-        usable &= are_moderate(rows.X)
-    if model.target.task == "regression":
-        usable &= are_moderate(rows.y)
+    usable = are_usable(model, rows.X, rows.y, model.forward(rows.X, check=False))
     if usable.all():
         return rows
     notes.append(_describe_dropped(model, rows, np.flatnonzero(~usable)))
@@ -85,6 +81,16 @@ def drop_extremes(model: Model, rows: NamedExamples, notes: list[str]) -> NamedE
     names = np.asarray(rows.names)[kept]
     numbers = None if rows.numbers is None else rows.numbers[kept]
     return NamedExamples(names, rows.X[kept], rows.y[kept], numbers)
+
+
+def are_usable(model: Model, X: Array, y: Array, Z: Array) -> NDArray[np.bool_]:
+    """Return which examples have no value, output or target too large to evaluate."""
+    usable = are_moderate(Z)
+    if model.transform is None:
+        usable &= are_moderate(X)
+    if model.target.task == "regression":
+        usable &= are_moderate(y)
+    return usable
 
 
 def _describe_dropped(model: Model, rows: NamedExamples, dropped: NDArray[np.int64]) -> str:

@@ -12,6 +12,7 @@ from plainnet.errors import PlainnetError
 from plainnet.nn.initializers import initializer
 from plainnet.nn.layers import LAYERS, DropoutLayer, Layer, Shape
 from plainnet.nn.parameters import Array, ParameterSpec
+from plainnet.nn.ranks import feature_sums
 from plainnet.nn.registry import register
 from plainnet.nn.validation import positive_int
 
@@ -141,7 +142,7 @@ class Conv2D(Layer):
             dY_rows = dY[rows].reshape(*X_i.shape[:2], self.n_out).transpose(0, 2, 1)
             self.dW[:, i] += (dY_rows @ X_i).sum(axis=0).reshape(self.dW[:, i].shape)
         if self.bias:
-            self.db[...] = dY.sum(axis=(0, 1, 2))
+            self.db[...] = feature_sums(dY)
         if not need_dX:
             return None
         margin, steps = self.kernel - 1, [slice(None)]
@@ -156,10 +157,14 @@ class Conv2D(Layer):
 
 def convolve(X: Array, W: Array, stride: int, out_shape: Shape) -> Array:
     """Return Y = sum over i, j of X_ij W_ij^T, where X needs no more padding."""
-    Y = np.zeros_like(X, order="C", shape=(len(X), *out_shape))
+    Y = np.empty_like(X, order="C", shape=(len(X), *out_shape))
     for rows, i, X_i in kernel_rows(X, W, stride, out_shape):
         Y_rows = Y[rows].reshape(*X_i.shape[:2], len(W))
-        Y_rows += X_i @ W[:, i].reshape(len(W), -1).T
+        W_i = W[:, i].reshape(len(W), -1).T
+        if i.start == 0:
+            np.matmul(X_i, W_i, out=Y_rows)
+        else:
+            Y_rows += X_i @ W_i
     return Y
 
 
@@ -251,14 +256,18 @@ class MaxPool2D(_Pool):
         dX = np.zeros_like(dY, shape=self.X.shape)
         pixels = shifted(dX, self.size, self.stride, self.out_shape)
         for dX_ij, first in zip(pixels, self.first_maxima(), strict=True):
-            dX_ij += dY * first
+            if self.stride < self.size:  # squares overlap
+                dX_ij += dY * first
+            else:
+                np.multiply(dY, first, out=dX_ij)
         return dX
 
     def first_maxima(self) -> Iterator[Array]:
         """Yield for each X_ij where it is the first maximum, after `forward`."""
         unfound = np.ones_like(self.Y, dtype=bool)
         for X_ij in shifted(self.X, self.size, self.stride, self.out_shape):
-            first = (X_ij == self.Y) & unfound
+            first = X_ij == self.Y
+            first &= unfound
             unfound ^= first
             yield first
 

@@ -9,6 +9,7 @@ import numpy as np
 from plainnet.errors import PlainnetError
 from plainnet.nn.layers import LAYERS, Layer, Shape
 from plainnet.nn.parameters import Array, ParameterSpec
+from plainnet.nn.ranks import feature_sums
 from plainnet.nn.registry import register
 from plainnet.nn.validation import check_range
 
@@ -48,9 +49,7 @@ class _Normalization(Layer):
     @final
     def _write_gradients(self, dY: Array) -> None:
         """dgamma = column sums of dY Xhat, dbeta = column sums of dY."""
-        axes = tuple(range(dY.ndim - 1))
-        np.sum(dY * self.Xhat, axis=axes, out=self.dgamma)
-        np.sum(dY, axis=axes, out=self.dbeta)
+        self.dgamma[...], self.dbeta[...] = feature_sums(dY * self.Xhat), feature_sums(dY)
 
 
 @register(LAYERS)

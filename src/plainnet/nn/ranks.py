@@ -84,12 +84,14 @@ class Ranks(ABC):
     @final
     def mean(self, X: Array) -> Array:
         """Return the mean of each feature, or channel, over the batch of all ranks."""
-        axes = tuple(range(X.ndim - 1))
-        if self.size == 1:
-            return X.mean(axis=axes)
-        means = X.sum(axis=axes) / self.count(X)
+        means = feature_sums(X) / self.count(X)
         self.all_reduce(means)
         return means
+
+
+def feature_sums(A: Array) -> Array:
+    """Sum each feature over rows and pixels; rows first, which is faster where pixels are short."""
+    return A.sum(axis=0).sum(axis=tuple(range(A.ndim - 2)))
 
 
 def _difference(one: object, other: object) -> str:

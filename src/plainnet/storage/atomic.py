@@ -9,6 +9,7 @@ import os
 import secrets
 import stat
 import threading
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -20,12 +21,17 @@ _UMASK = threading.Lock()  # reading the umask sets it for a moment
 
 def write_bytes(path: str | Path, content: bytes) -> None:
     """Write a complete file, or leave the old one unchanged."""
+    write_parts(path, [content])
+
+
+def write_parts(path: str | Path, parts: Iterable[bytes]) -> None:
+    """Write a complete file of parts that are made meanwhile, or leave the old one unchanged."""
     path = writable(path)
     try:
         temporary, file = _temporary(path)
         try:
             with file:
-                file.write(content)
+                file.writelines(parts)
                 file.flush()
                 _set_mode(file.fileno(), path)
                 os.fsync(file.fileno())

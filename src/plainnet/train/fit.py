@@ -33,7 +33,7 @@ from plainnet.train.history import Epoch, History
 from plainnet.train.inputs import ClassWeight, fit_data, streamed_data
 from plainnet.train.members import Members, Metric
 from plainnet.train.row_file import RowStream, StreamedBatches
-from plainnet.train.state import CheckpointStore, FitOptions, FitRows, TrainingState
+from plainnet.train.state import Checkpoint, CheckpointStore, FitOptions, FitRows, TrainingState
 from plainnet.train.step import TrainStep, stay_finite
 
 Callback = Callable[[Epoch], bool | None]
@@ -208,7 +208,9 @@ def fit(
         if checkpoints is not None or ranks.size > 1:
             rows = X, y, weight, *(held_out or ()), prepare(X[:1], transform, net.dtype)
         exact = row_space and not clip_norm and augment is None and ranks.size == 1
-        space = _row_space(exact, net, X, transform, held_out, optimizer, epochs, bool(callbacks))
+        begun = None if checkpoints is None else checkpoints.checkpoint
+        more = optimizer, epochs, bool(callbacks), begun
+        space = _row_space(exact, net, X, transform, held_out, *more)
         if space is not None:
             X, held_out, transform = space.X, space.held_out, None
         batches = Batches(X, y, weight, batch_size, transform, net.dtype, augment, ranks)
@@ -290,8 +292,11 @@ def _row_space(
     optimizer: Optimizer,
     epochs: int,
     write_back: bool,
+    begun: Checkpoint | None,
 ) -> RowSpace | None:
     """Return a `RowSpace` if training in it is exact and saves time."""
+    if begun is not None and len(begun.arrays.get("theta", ())) == net.params.theta.size:
+        return None  # the training began on ranks, which have no row space
     if not exact or not row_space_pays(net, len(X), optimizer, epochs, write_back):
         return None
     space = RowSpace(net, prepare(X, transform, net.dtype))

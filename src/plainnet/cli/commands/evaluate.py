@@ -49,6 +49,7 @@ def evaluate(
     costs: tuple[float, float] | None = None,
     strict: bool = False,
     report: Path | None = None,
+    memory: str | None = None,
 ) -> None:
     """Evaluate a trained model on data with known answers.
 
@@ -57,7 +58,8 @@ def evaluate(
     model
         A model file.
     path
-        A table with the target column, or a folder with a folder for each class.
+        A table with the target column, a folder of tables, or a folder with a folder of pictures
+        for each class.
     json
         Print one JSON object instead: loss, accuracy, precision, recall, f1, roc_auc, ...
     detail
@@ -68,6 +70,9 @@ def evaluate(
         Stop at a picture that cannot be used, instead of leaving it out.
     report
         An HTML file to write a report to.
+    memory
+        Memory for the rows of a table, such as 2GB; a larger one is scored some rows at a time, and
+        all else is that of a sample. [default: half of what is free]
     """
     if report is not None:
         require_output(report, model, path, option="--report")
@@ -77,7 +82,7 @@ def evaluate(
         raise PlainnetError(
             f"--costs needs a model of two classes, and this is a {trained.target.task} task"
         )
-    examples, notes = read_examples(trained, path, strict=strict)
+    examples, notes = read_examples(trained, path, strict=strict, memory=memory)
     evaluation = evaluate_model(trained, examples.rows, costs=costs)
     console = output()
     if json:

@@ -7,7 +7,7 @@ Without --out the predictions are shown, or written as CSV if the output is pipe
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -16,8 +16,12 @@ from typing import final
 from plainnet.cli.console import errors, output, print_line, print_notes, rich_table
 from plainnet.cli.paths import require_images, require_output
 from plainnet.cli.progress import reading
+from plainnet.config import size_in_bytes
 from plainnet.data.decode import printable
 from plainnet.data.images import ImageSchema, image_files, read_files
+from plainnet.data.memory import is_streamed
+from plainnet.data.table_schema import TableSchema
+from plainnet.data.table_stream import TableStream
 from plainnet.data.targets import Target
 from plainnet.explain.example import prediction_columns
 from plainnet.export.csv_cell import csv_cell
@@ -25,7 +29,7 @@ from plainnet.formatting import percent
 from plainnet.model import Model
 from plainnet.nn.parameters import Array
 from plainnet.report.html import Table
-from plainnet.storage.atomic import write_bytes
+from plainnet.storage.atomic import write_bytes, write_parts
 
 _SHOWN = 20  # predictions that are shown on a terminal
 
@@ -38,6 +42,7 @@ def predict(
     out: Path | None = None,
     strict: bool = False,
     raw: bool = False,
+    memory: str | None = None,
 ) -> None:
     """Predict with a trained model.
 
@@ -46,18 +51,27 @@ def predict(
     model
         A model file.
     path
-        A table, a picture, or a folder of pictures.
+        A table, a folder of tables, a picture, or a folder of pictures.
     out
         A CSV file to write the predictions to.
     strict
         Stop at a picture that cannot be used, instead of leaving it out.
     raw
         Write unchanged text to CSV, which spreadsheets may run as a formula.
+    memory
+        Memory for the rows of a table, such as 2GB; a larger one is predicted some rows at a time.
+        [default: half of what is free]
     """
     if out is not None:
         require_output(out, model, path)
     trained = Model.load(model)
     notes: list[str] = []
+    header = getattr(trained.schema, "header", None)
+    bound = None if memory is None else size_in_bytes(memory)
+    if header is not None and is_streamed(path, header, bound):
+        require_images(trained, strict)
+        _stream(trained, path, out, raw)
+        return
     predictions = _predict(trained, path, strict, notes)
     print_notes(notes)
     console = output()
@@ -83,7 +97,7 @@ class Predictions:
     names: Sequence[str]  # the number of each row, or the name of each file
     A: Array  # probabilities, or standardized numbers
 
-    def csv(self, raw: bool = False) -> str:
+    def csv(self, raw: bool = False, *, headings: bool = True) -> str:
         """Return all predictions and probabilities as CSV; `raw` keeps text unchanged."""
         cell = str if raw else lru_cache(csv_cell)  # of few different labels
         classes = self.target.classes
@@ -97,7 +111,8 @@ class Predictions:
         ]
         content = io.StringIO()
         rows = csv.writer(content, lineterminator="\n")
-        rows.writerow(map(cell, head))
+        if headings:
+            rows.writerow(map(cell, head))
         rows.writerows(zip(*columns, strict=True))
         return content.getvalue()
 
@@ -124,6 +139,42 @@ class Predictions:
         if self.target.task != "regression" or len(self.target.columns) == 1:
             return ["prediction"]
         return [f"prediction of {name}" for name in self.target.columns]
+
+
+def _stream(trained: Model, path: Path, out: Path | None, raw: bool) -> None:
+    """Predict the rows of a table some at a time, and write them as they come."""
+    notes: list[str] = []
+    console, m = output(), 0
+
+    def parts() -> Iterator[bytes]:
+        nonlocal m
+        for predictions in _streamed(trained, path, notes):
+            text = predictions.csv(raw, headings=m == 0)
+            m += len(predictions.names)
+            yield text.encode("utf-8", "backslashreplace")
+
+    if out is not None:
+        write_parts(out, parts())
+        print_line(console, f"Saved: {m:,} predictions in {out}", wrap=False)
+    elif console.is_terminal:
+        console.print(rich_table(next(_streamed(trained, path, notes)).table(_SHOWN)))
+        print_line(console, "and more, as the table does not fit in memory: --out FILE writes all")
+    else:
+        for part in parts():
+            console.file.write(part.decode())
+    print_notes(list(dict.fromkeys(notes)))
+
+
+def _streamed(trained: Model, path: Path, notes: list[str]) -> Iterator[Predictions]:
+    """Yield the predictions of some rows after each other."""
+    assert isinstance(trained.schema, TableSchema)  # for the type checker
+    schema, first = trained.schema, 1
+    for table in TableStream(path, schema.header, schema.text_columns if schema.header else None):
+        # Many notes say the same, and take time.
+        logits = trained.predict_logits(table, notes if len(notes) < _SHOWN else None)
+        names = [str(i) for i in range(first, first + len(table))]
+        first += len(table)
+        yield Predictions(trained.target, "row", names, trained.loss.predictions(logits))
 
 
 def _predict(trained: Model, path: Path, strict: bool, notes: list[str]) -> Predictions:

@@ -1,0 +1,95 @@
+"""Predictions and evaluations of tables that a bound of 100 kilobytes makes too large."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from plainnet.data import table_stream
+
+TRAIN = ("--target", "y", "--hidden", "8", "--epochs", "2", "--out", "m.safetensors")
+
+
+@pytest.fixture(autouse=True)
+def _small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Read a few hundred rows at a time."""
+    monkeypatch.setattr(table_stream, "_TEXT", 2**13)
+
+
+def write(path: Path, m: int = 4000) -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    x, z = rng.standard_normal((2, m)).round(4)
+    y = np.where(x + rng.standard_normal(m) > 0, "high", "low")
+    frame = pd.DataFrame({"x": x, "z": z, "city": rng.choice(["Oslo", "Rome"], m), "y": y})
+    frame.to_csv(path, index=False)
+    return frame
+
+
+@pytest.fixture
+def model(cli: Callable[..., Any], tmp_path: Path) -> Path:
+    write(tmp_path / "a.csv")
+    assert cli("train", "a.csv", *TRAIN).code == 0
+    return tmp_path / "m.safetensors"
+
+
+def test_predictions_are_those_in_memory(
+    cli: Callable[..., Any], model: Path, tmp_path: Path
+) -> None:
+    whole = cli("predict", model, "a.csv", "--out", "whole.csv")
+    streamed = cli("predict", model, "a.csv", "--out", "parts.csv", "--memory", "100KB")
+    assert whole.out.replace("whole", "parts") == streamed.out
+    ours, theirs = (pd.read_csv(tmp_path / f"{name}.csv") for name in ("parts", "whole"))
+    pd.testing.assert_frame_equal(ours, theirs, rtol=1e-4)
+    assert (
+        cli("predict", model, "a.csv", "--memory", "100KB").out
+        == (tmp_path / "parts.csv").read_text()
+    )
+
+
+def test_a_failed_prediction_leaves_the_old_file(
+    cli: Callable[..., Any], model: Path, tmp_path: Path
+) -> None:
+    with open(tmp_path / "a.csv", "a") as file:
+        file.write("much,1,Oslo,low\n")
+    (tmp_path / "parts.csv").write_text("old")
+    result = cli("predict", model, "a.csv", "--out", "parts.csv", "--memory", "100KB")
+    assert result.code != 0
+    assert "Data row 4001, column 'x': 'much' is not a number" in result.err
+    assert (tmp_path / "parts.csv").read_text() == "old"
+    assert not list(tmp_path.glob(".parts*"))
+
+
+def test_notes_name_rows_of_the_whole_table(
+    cli: Callable[..., Any], model: Path, tmp_path: Path
+) -> None:
+    with open(tmp_path / "a.csv", "a") as file:
+        file.write("1,1,Bern,low\n")
+    err = cli("predict", model, "a.csv", "--out", "parts.csv", "--memory", "100KB").err
+    assert "Data row 4001, column 'city': 'Bern' is not among the categories" in err
+
+
+def test_an_evaluation_scores_all_rows(cli: Callable[..., Any], model: Path) -> None:
+    whole = cli("evaluate", model, "a.csv").out
+    result = cli("evaluate", model, "a.csv", "--memory", "100KB")
+    accuracy = re.findall(r"network +([0-9.]+ %)", whole)[0]
+    note = f"of all 4,000 rows with a target, the accuracy is {accuracy} and the loss"
+    assert "4,000 of its rows, drawn at random, are evaluated" in result.err
+    assert note in result.err
+    assert result.out.splitlines()[2:6] == whole.splitlines()[2:6]  # the sample has all rows
+
+
+def test_a_folder_of_tables(cli: Callable[..., Any], tmp_path: Path) -> None:
+    (tmp_path / "rows").mkdir()
+    for name in "ab":
+        write(tmp_path / "rows" / f"{name}.csv", 1000)
+    trained = cli("train", "rows", *TRAIN)
+    assert "rows: 2,000 rows, " in trained.out
+    assert "Larger than memory: encoded rows in" in trained.out
+    assert "written once" in trained.out
+    assert "used again, as nothing changed" in cli("train", "rows", *TRAIN).out
+    assert "2,000 predictions" in cli("predict", "m.safetensors", "rows", "--out", "p.csv").out
+    assert "of all 2,000 rows" in cli("evaluate", "m.safetensors", "rows").err
