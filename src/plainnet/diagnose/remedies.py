@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from plainnet.config import OPTIONS, Config, TrainConfig
-from plainnet.diagnose.advice import non_defaults, remedy, sane_lr
+from plainnet.diagnose.advice import non_defaults, remedy, sane_lr, unusual_lr
 from plainnet.diagnose.snapshot import TrainingSnapshot
 from plainnet.evaluate.finding import advise
 from plainnet.nn.convolution import Conv2D
@@ -96,7 +96,7 @@ def better_lr(snapshot: TrainingSnapshot) -> dict[str, Any]:
     """
     lr, options = snapshot.lr or snapshot.options.learning_rate, snapshot.options
     high = snapshot.lr_too_high and lr > _usual_lr(options)
-    if high or sane_lr(options, lr) < lr:
+    if high or unusual_lr(options, lr):
         return lower(snapshot)
     return higher(snapshot, times=_MUCH_FASTER)
 
@@ -201,7 +201,7 @@ def _instead(options: Config, **network: Any) -> dict[str, Any]:
 
 def revive(snapshot: TrainingSnapshot) -> dict[str, Any]:
     """Keep the units of a ReLU alive."""
-    unusual = sane_lr(snapshot.options, snapshot.lr or 0) < (snapshot.lr or 0)
+    unusual = unusual_lr(snapshot.options, snapshot.lr or 0)
     high = snapshot.lr_too_high or (unusual and not snapshot.has_learned)
     slower = lower(snapshot) if high else {}
     leaky = {"activation": ("leaky_relu",)}
