@@ -307,9 +307,7 @@ def test_a_larger_network_stops_early_and_one_that_stopped_is_not_trained_longer
         (Adam(0.01), {"init": "normal:5"}, {"init": "he_normal"}, "weights are too large"),
     ],
 )
-def test_weights_penalties_and_rates_are_changed_before_the_network(
-    rule, net, options, text
-):
+def test_weights_penalties_and_rates_are_changed_before_the_network(rule, net, options, text):
     snapshot = moon_net(0, rule, epochs=5, **net)
     cause, advice = enlarge(replace(snapshot, config=replace(snapshot.options, **net)))
     assert advice["options"] == options
