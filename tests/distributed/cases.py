@@ -74,12 +74,12 @@ def cases(ranks):
     sizes, clipped = (None, 7, 8, 2), (None, 0.05)
     combinations = itertools.product(OPTIMIZERS.items(), sizes, clipped, WEIGHTS.items())
     for (name, optimizer), size, norm, (weighted, weight) in itertools.islice(
-        combinations, 0, None, 5 if ranks.size > 2 else 2
+        combinations, 0, None, 7 if ranks.size > 2 else 2
     ):
         options = {"optimizer": optimizer, "batch_size": size, "clip_norm": norm, "l2": 0.01}
         yield f"{name} {size} {norm} {weighted}", plain, X, LABELS, {**options, **weight}
     sgd = {"optimizer": OPTIMIZERS["sgd"]}
-    for size in sizes[ranks.size - 2 :: 2]:
+    for size in (2,) if ranks.size > 2 else (None, 8):
         each = {**sgd, "batch_size": size}
         dropped = partial(plain, dropout=0.4)
         normalized = partial(plain, batch_norm=True, dropout=0.2)
@@ -111,7 +111,7 @@ def difference(one, other):
 def results(ranks):
     for name, *case in cases(ranks):
         theta, history = trained(*case, ranks)
-        again = trained(*case, ranks)[0] if name.endswith(" 8") else theta
+        again = trained(*case, ranks)[0] if name.endswith((" 8", " 2")) else theta
         if ranks.rank:
             continue
         expected, other = trained(*case, ALONE)

@@ -44,7 +44,7 @@ def resume_command(checkpoints: Checkpoints, ranks: Ranks) -> str:
 
 def show_ranks(console: Console, ranks: Ranks, checkpoints: Checkpoints) -> None:
     """Show the number of ranks, and prepare the message of a killed one."""
-    if not isinstance(ranks, MPIRanks):
+    if not isinstance(ranks, MPIRanks) or ranks.size == 1:
         return
     print_line(
         console,

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import math
 import os
+import signal
 import subprocess
 import sys
+import threading
 import time
 import traceback
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
 from itertools import pairwise
 from types import TracebackType
 from typing import Self, TypeVar, final
@@ -26,13 +29,26 @@ _RANK = ("PMI_RANK", "PMIX_RANK", "OMPI_COMM_WORLD_RANK")  # set by mpiexec
 _SIZE = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE")
 GRACE = 2.0  # seconds that a rank with an error waits for the same error on the others
 POLL = 0.005  # seconds between two looks at whether the others have ended
-# Prints a text unless it reads a line first: mpiexec kills all ranks at once, with no last word.
-_LAST_WORD = 'read -r line || printf "%s\\n" "$1" >&2'
+# Prints a text unless it reads a line first. It survives the ranks, which mpiexec kills at once.
+_PRINT_IF_KILLED = 'read -r line || printf "%s\\n" "$1" >&2'
 
 
 def started_by_mpiexec() -> bool:
     """Return whether mpiexec started this process."""
     return any(name in os.environ for name in _RANK)
+
+
+@contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Ignore Ctrl-C, which is for rank 0 where others only wait for it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @final
@@ -75,12 +91,11 @@ class MPIRanks(Ranks):
         self._end = self.comm.Dup()
         self._here = self.comm.Split_type(MPI.COMM_TYPE_SHARED).size  # ranks on this machine
         self._threads = limited_threads(max(1, available_threads() // self._here))
-        self._last_word: subprocess.Popen[str] | None = None
-        self.require_same({"version of plainnet": __version__, "version of NumPy": np.__version__})
-        self._test_sum()
+        self._watcher: subprocess.Popen[str] | None = None
 
-    def _test_sum(self) -> None:
-        """Check that ranks sum numbers of both types right."""
+    def _check(self) -> None:
+        """Check that ranks have the same versions, and sum numbers of both types right."""
+        self.require_same({"version of plainnet": __version__, "version of NumPy": np.__version__})
         for dtype in (np.float32, np.float64):
             numbers = np.arange(1000, dtype=dtype) * (self.rank + 1)
             self.all_reduce(numbers)
@@ -114,21 +129,26 @@ class MPIRanks(Ranks):
 
     def if_killed(self, text: str) -> None:
         """Let rank 0 print a text if the ranks are killed before the block ends."""
-        self._say_no_last_word()
+        self._stop_watcher()
         if self.rank == 0 and os.name == "posix":
-            command = ["/bin/sh", "-c", _LAST_WORD, "sh", text]
-            self._last_word = subprocess.Popen(
+            command = ["/bin/sh", "-c", _PRINT_IF_KILLED, "sh", text]
+            self._watcher = subprocess.Popen(
                 command, stdin=subprocess.PIPE, start_new_session=True, text=True
             )
 
-    def _say_no_last_word(self) -> None:
-        if self._last_word is not None:
+    def _stop_watcher(self) -> None:
+        if self._watcher is not None:
             with suppress(OSError):
-                self._last_word.communicate("\n")
-            self._last_word = None
+                self._watcher.communicate("\n")
+            self._watcher = None
 
     def __enter__(self) -> Self:
         self._threads.__enter__()
+        try:
+            self._check()
+        except BaseException as error:
+            self.__exit__(type(error), error, None)
+            raise
         return self
 
     def __exit__(
@@ -136,18 +156,23 @@ class MPIRanks(Ranks):
     ) -> None:
         """Wait until all ranks have ended; end them if that takes long after an error."""
         self._threads.__exit__(None, None, None)
+        with _without_interrupts() if self.rank and error is None else nullcontext():
+            self._wait(error)
+        self._stop_watcher()
+        if error is not None and self.rank:
+            raise SystemExit(2)
+
+    def _wait(self, error: BaseException | None) -> None:
         request, start = self._end.Ibarrier(), time.monotonic()
         while not request.Test():
             if error is not None and time.monotonic() > start + GRACE:
                 self._abort(error)
             time.sleep(POLL)
-        self._say_no_last_word()
-        if error is not None and self.rank:
-            raise SystemExit(2)
 
     def _abort(self, error: BaseException) -> None:
         known = isinstance(error, PlainnetError | OSError)
         text = str(error) if known else "".join(traceback.format_exception(error))
         sys.stderr.write(f"Error on rank {self.rank}: {text}\n")
         sys.stderr.flush()
+        time.sleep(0.2)  # until mpiexec has passed the text on
         self.comm.Abort(2)

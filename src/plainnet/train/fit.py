@@ -146,7 +146,8 @@ def fit(
     ranks : Ranks, default this process alone
         The processes that train together, each on its share of every batch, all with the same
         arguments; only rank 0 needs ``checkpoints``. A training ``metric`` other than the loss's
-        own is the mean over their shares. See `plainnet.distributed.mpi.MPIRanks`.
+        own is the mean over their shares, and the optimizer must move each number by itself. See
+        `plainnet.distributed.mpi.MPIRanks`.
     seed : int or numpy.random.Generator, default 0
         Draws the validation rows and the order of the batches.
 
