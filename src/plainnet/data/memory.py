@@ -12,8 +12,8 @@ from plainnet.data.table_schema import TableSchema, infer_columns
 from plainnet.data.table_stream import TableStream, is_table_folder
 from plainnet.errors import DataError
 
-_BYTES = 12  # of memory for each byte of a small file, more than any table needs
-_LARGER = 24  # bytes of memory for each cell of a table that is read at once, besides its features
+_MOST = 48  # bytes of memory for each byte of a file, more than tables need
+_CELL, _FEATURE = 12, 4  # bytes for each cell and feature of a table that is read at once
 
 
 def free_memory() -> int:
@@ -36,7 +36,7 @@ def is_streamed(path: Path, header: bool, memory: int | None) -> bool:
     size, bound = path.stat().st_size, free_memory() // 2 if memory is None else memory
     if size > limits.MAX_TABLE_BYTES:
         return True
-    if size * _BYTES * 4 < bound:  # for certain
+    if size * _MOST < bound:  # for certain
         return False
     stream = TableStream(path, header)
     rows = stream.estimated_rows()
@@ -47,7 +47,7 @@ def is_streamed(path: Path, header: bool, memory: int | None) -> bool:
     too_long = path.suffix.lower() in TEXT_SUFFIXES and (
         rows > limits.MAX_LINES or cells > limits.MAX_CELLS
     )
-    return too_long or size + _LARGER * cells + 8 * rows * features > bound
+    return too_long or size + _CELL * cells + _FEATURE * rows * features > bound
 
 
 def _features(table: Table) -> int:

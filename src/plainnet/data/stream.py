@@ -32,7 +32,7 @@ from plainnet.train.row_file import RowFile, RowLayout, RowStream
 
 MOST_ROWS = 100_000  # of a part that is kept in memory: a sample, rows to validate with or to test
 WINDOW = 2**26  # bytes of the rows that are shuffled together, or an eighth of a smaller bound
-_BLOCK, _BLOCKS = 2**16, 256  # bytes of a block at most, and blocks of a window at least
+_BLOCK, _BLOCKS = 2**16, 1024  # bytes of a block at most, and blocks of a window at least
 _TRAIN, _VALIDATION, _TEST = range(3)
 _SPLIT, _SAMPLED = range(2)  # uses of the random numbers of rows
 

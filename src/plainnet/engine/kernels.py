@@ -49,43 +49,47 @@ def scatter(Z, order, target):
 
 @fast
 def dense_gradient(dZ, X, dW):
-    """dW = dZ X^T, four inputs at a time."""
+    """dW = dZ X^T, two outputs and four inputs at a time, of which the last may come again."""
     n_out, n_in = dW.shape
-    for j in range(n_out):
-        d, dw = dZ[j], dW[j]
-        for i in range(0, n_in - 3, 4):
-            x0, x1, x2, x3 = X[i], X[i + 1], X[i + 2], X[i + 3]
-            s0 = s1 = s2 = s3 = like(d[0], 0)
+    for j in range(0, n_out, 2):
+        k = min(j + 1, n_out - 1)
+        d, e = dZ[j], dZ[k]
+        for i in range(0, n_in, 4):
+            i0 = min(i, max(0, n_in - 4))
+            i1, i2, i3 = min(i0 + 1, n_in - 1), min(i0 + 2, n_in - 1), min(i0 + 3, n_in - 1)
+            x0, x1, x2, x3 = X[i0], X[i1], X[i2], X[i3]
+            d0 = d1 = d2 = d3 = e0 = e1 = e2 = e3 = like(dW[0, 0], 0)
             for r in range(len(d)):
-                s0 += d[r] * x0[r]
-                s1 += d[r] * x1[r]
-                s2 += d[r] * x2[r]
-                s3 += d[r] * x3[r]
-            dw[i], dw[i + 1], dw[i + 2], dw[i + 3] = s0, s1, s2, s3
-        for i in range(n_in // 4 * 4, n_in):
-            x0, s0 = X[i], like(d[0], 0)
-            for r in range(len(d)):
-                s0 += d[r] * x0[r]
-            dw[i] = s0
+                d0 += d[r] * x0[r]
+                d1 += d[r] * x1[r]
+                d2 += d[r] * x2[r]
+                d3 += d[r] * x3[r]
+                e0 += e[r] * x0[r]
+                e1 += e[r] * x1[r]
+                e2 += e[r] * x2[r]
+                e3 += e[r] * x3[r]
+            dW[j, i0], dW[j, i1], dW[j, i2], dW[j, i3] = d0, d1, d2, d3
+            dW[k, i0], dW[k, i1], dW[k, i2], dW[k, i3] = e0, e1, e2, e3
 
 
 @fast
 def dense_input(W, dZ, dX):
-    """dX = W^T dZ, four outputs at a time."""
+    """dX = W^T dZ, the first outputs alone, then four at a time."""
     n_out, n_in = W.shape
+    first = n_out % 4
     for i in range(n_in):
-        d = dX[i]
+        d, z0, w0 = dX[i], dZ[0], W[0, i] if first else like(W[0, i], 0)
         for r in range(len(d)):
-            d[r] = 0
-        for j in range(0, n_out - 3, 4):
+            d[r] = w0 * z0[r]
+        for j in range(1, first):
+            z0, w0 = dZ[j], W[j, i]
+            for r in range(len(d)):
+                d[r] += w0 * z0[r]
+        for j in range(first, n_out, 4):
             z0, z1, z2, z3 = dZ[j], dZ[j + 1], dZ[j + 2], dZ[j + 3]
             w0, w1, w2, w3 = W[j, i], W[j + 1, i], W[j + 2, i], W[j + 3, i]
             for r in range(len(d)):
                 d[r] += w0 * z0[r] + w1 * z1[r] + w2 * z2[r] + w3 * z3[r]
-        for j in range(n_out // 4 * 4, n_out):
-            z0, w0 = dZ[j], W[j, i]
-            for r in range(len(d)):
-                d[r] += w0 * z0[r]
 
 
 @fast
