@@ -110,6 +110,7 @@ def main() -> None:
             )
     finally:
         small.unlink()
+        (arguments.folder / "model.safetensors").unlink(missing_ok=True)
         shutil.rmtree(path.with_name(f"{path.name}.rows"), ignore_errors=True)
         if arguments.remove:
             path.unlink()

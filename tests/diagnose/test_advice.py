@@ -14,7 +14,7 @@ from plainnet.cli import main
 from plainnet.data.synthetic import introverts
 from plainnet.diagnose.advice import consistent, remedy, sane_lr
 from plainnet.diagnose.doctor import examine
-from plainnet.diagnose.remedies import enlarge, slow_down, speed_up
+from plainnet.diagnose.remedies import enlarge, revive, slow_down, speed_up
 from plainnet.evaluate.finding import Finding, advise
 
 
@@ -312,6 +312,20 @@ def test_weights_penalties_and_rates_are_changed_before_the_network(rule, net, o
     cause, advice = enlarge(replace(snapshot, config=replace(snapshot.options, **net)))
     assert advice["options"] == options
     assert text in cause
+
+
+def test_the_usual_learning_rate_is_not_lowered_because_of_the_curvature_alone():
+    slow = moon_net(0, SGD(0.1), epochs=2)
+    vars(slow)["initial_stable_lr"] = vars(slow)["stable_lr"] = 0.01
+    assert slow.lr_too_high
+    assert "lr" not in enlarge(slow)[1]["options"]
+
+
+def test_an_unusual_learning_rate_is_lowered_before_another_activation_is_tried():
+    fast = moon_net(0, Adam(0.1), epochs=2, init="zeros")
+    vars(fast)["weight_size"] = 0.5
+    assert not fast.lr_too_high
+    assert revive(fast)["options"] == {"lr": 0.003}
 
 
 def test_too_large_initial_weights_are_named():

@@ -425,6 +425,18 @@ def test_resume_a_table_run(survey, folder, tmp_path):
     assert saved(resume(Checkpoints.load(folder)), tmp_path / "rest") == whole
 
 
+@pytest.fixture
+def pictures(tmp_path):
+    """Write two classes of pictures."""
+    rng = np.random.default_rng(0)
+    for name in ("bears", "pandas"):
+        (tmp_path / "pictures" / name).mkdir(parents=True)
+        for i in range(12):
+            pixels = rng.integers(0, 200, (9, 9, 3), np.uint8) + np.uint8(50 * (name == "bears"))
+            Image.fromarray(pixels).save(tmp_path / "pictures" / name / f"{i}.png")
+    return tmp_path / "pictures"
+
+
 @pytest.mark.parametrize(
     "config",
     [
@@ -437,17 +449,25 @@ def test_resume_a_table_run(survey, folder, tmp_path):
     ],
     ids=["uint8 batches", "row space"],
 )
-def test_resume_a_picture_run(config, folder, tmp_path):
-    rng = np.random.default_rng(0)
-    for name in ("bears", "pandas"):
-        (tmp_path / "pictures" / name).mkdir(parents=True)
-        for i in range(12):
-            pixels = rng.integers(0, 200, (9, 9, 3), np.uint8) + np.uint8(50 * (name == "bears"))
-            Image.fromarray(pixels).save(tmp_path / "pictures" / name / f"{i}.png")
-    whole = training.train(tmp_path / "pictures", config)
+def test_resume_a_picture_run(config, folder, pictures, tmp_path):
+    whole = training.train(pictures, config)
     assert (whole.history.row_space is None) == (config.optimizer != "sgd")
-    cut_run(tmp_path / "pictures", config, folder, number=3)
+    cut_run(pictures, config, folder, number=3)
     rest = resume(Checkpoints.load(folder))
+    assert saved(rest, tmp_path / "rest") == saved(whole, tmp_path / "whole")
+
+
+@pytest.mark.usefixtures("compiled")
+def test_resume_compiled_steps_within_an_epoch_of_shifted_pictures(folder, pictures, tmp_path):
+    options = {"size": 12, "channels": (4, 5), "epochs": 4, "batch_size": 5, "dropout": 0.2}
+    options |= {"augment": ("shift",), "engine": "compiled", "validation_fraction": 0.2}
+    config = TrainConfig(**options)
+    whole = training.train(pictures, config)
+    cut_run(pictures, config, folder, number=3)
+    checkpoints = Checkpoints.load(folder)
+    assert checkpoints.checkpoint.metadata["batch"] > 0
+    rest = resume(checkpoints)
+    assert rest.history.engine == "compiled"
     assert saved(rest, tmp_path / "rest") == saved(whole, tmp_path / "whole")
 
 

@@ -50,6 +50,11 @@ def sane_lr(config: Config, lr: float) -> float:
     return float(f"{min(max(lr, low), high * (1 - config.momentum)):.1g}")
 
 
+def unusual_lr(config: Config, lr: float) -> bool:
+    """Return whether a learning rate is above those that may be advised."""
+    return sane_lr(config, lr) < lr / 2  # and not only rounded
+
+
 def consistent(findings: Sequence[Finding]) -> list[Finding]:
     """Withdraw options to which an earlier, more serious finding gives another value."""
     advised: dict[str, tuple[Any, str]] = {}

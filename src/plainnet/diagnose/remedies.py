@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from plainnet.config import OPTIONS, Config, TrainConfig
-from plainnet.diagnose.advice import non_defaults, remedy, sane_lr
+from plainnet.diagnose.advice import non_defaults, remedy, sane_lr, unusual_lr
 from plainnet.diagnose.snapshot import TrainingSnapshot
 from plainnet.evaluate.finding import advise
 from plainnet.nn.convolution import Conv2D
@@ -43,7 +43,7 @@ def lower(snapshot: TrainingSnapshot) -> dict[str, Any]:
     options, lr = snapshot.options, snapshot.lr or snapshot.options.learning_rate
     usual = _usual_lr(options)
     if isinstance(snapshot.optimizer, SGD):  # the curvature of the start often falls soon
-        least = usual * (1 - options.momentum) / 10 if lr > usual else 0.0
+        least = min(lr, usual * (1 - options.momentum)) / 10
         lower = sane_lr(options, min(lr / 3, max(least, snapshot.largest_stable_lr / 2)))
     else:
         lower = sane_lr(options, min(lr / 10, snapshot.weight_size / 50, 3 * usual))
@@ -90,8 +90,15 @@ def longer(snapshot: TrainingSnapshot) -> dict[str, Any]:
 
 
 def better_lr(snapshot: TrainingSnapshot) -> dict[str, Any]:
-    """Return a lower learning rate as an option if it is too high, the usual if it is far below."""
-    return lower(snapshot) if snapshot.lr_too_high else higher(snapshot, times=_MUCH_FASTER)
+    """Return the usual learning rate as an option if it is far below, a lower one if too high.
+
+    Gradient descent often works at its usual rate though the curvature forbids that.
+    """
+    lr, options = snapshot.lr or snapshot.options.learning_rate, snapshot.options
+    high = snapshot.lr_too_high and lr > _usual_lr(options)
+    if high or unusual_lr(options, lr):
+        return lower(snapshot)
+    return higher(snapshot, times=_MUCH_FASTER)
 
 
 def enlarge(snapshot: TrainingSnapshot) -> tuple[str, dict[str, Any]]:
@@ -167,10 +174,12 @@ def replace_by_baseline(snapshot: TrainingSnapshot, regression: bool) -> dict[st
     trained = smaller_weights(snapshot), strong_penalties(options), better_lr(snapshot), short
     remedies = default_network(snapshot), *trained
     linear = {"network": "mlp", "hidden": (), "lr": 0.01}
-    if not regression or snapshot.images:
-        return remedy(options, *remedies, more, otherwise="the baseline")
-    advice = remedy(options, *remedies, otherwise=f"a regression: {advise(linear)['advice']}")
-    return advice if advice["options"] else remedy(options, _instead(options, **linear))
+    if regression and not snapshot.images:
+        advice = remedy(options, *remedies, otherwise=f"a regression: {advise(linear)['advice']}")
+        if advice["options"]:
+            return advice
+        more = _instead(options, **linear)
+    return remedy(options, *remedies, more, otherwise="the baseline")
 
 
 def default_network(snapshot: TrainingSnapshot) -> dict[str, Any]:
@@ -192,7 +201,9 @@ def _instead(options: Config, **network: Any) -> dict[str, Any]:
 
 def revive(snapshot: TrainingSnapshot) -> dict[str, Any]:
     """Keep the units of a ReLU alive."""
-    slower = lower(snapshot) if snapshot.lr_too_high else {}
+    unusual = unusual_lr(snapshot.options, snapshot.lr or 0)
+    high = snapshot.lr_too_high or (unusual and not snapshot.has_learned)
+    slower = lower(snapshot) if high else {}
     leaky = {"activation": ("leaky_relu",)}
     init = {"init": "he_normal"}
     return remedy(snapshot.options, slower, init, leaky, otherwise=_SCALED)

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from plainnet.diagnose.advice import sane_lr
+from plainnet.diagnose.advice import unusual_lr
 from plainnet.diagnose.checks.network import (
     SATURATED,
     STRONG_DROPOUT,
@@ -120,7 +120,7 @@ def _gradient_causes(snapshot: TrainingSnapshot) -> Iterator[tuple[str, dict[str
     lr, change = snapshot.lr, snapshot.relative_change
     lower = slow_down(snapshot)
     if ratio is not None and ratio < VANISHED:
-        unusual = lr is not None and sane_lr(snapshot.options, lr) < lr
+        unusual = lr is not None and unusual_lr(snapshot.options, lr)
         if (snapshot.lr_too_high or unusual) and (initial is None or initial >= VANISHED):
             yield (
                 f"The learning rate of {lr:g} is too high: its updates destroyed the path "

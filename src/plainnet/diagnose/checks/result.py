@@ -25,14 +25,14 @@ def check_result(snapshot: TrainingSnapshot) -> Iterator[Finding]:
     """Look for classes that are missed, and a network that underfits or does not generalize."""
     if not math.isfinite(snapshot.cost):
         return
+    held_out = list(_held_out(snapshot)) if snapshot.has_learned else []
+    yield from held_out
     rare = snapshot.labels is not None and float(snapshot.class_shares.min()) < RARE
     if rare or snapshot.has_learned:
         yield from _never_predicted(snapshot)
-    if snapshot.has_learned:
-        held_out = list(_held_out(snapshot))
-        yield from held_out
-        if not any(finding.name in ("no signal", "overfitting") for finding in held_out):
-            yield from _underfitting(snapshot)
+    useless = any(finding.name in ("no signal", "overfitting") for finding in held_out)
+    if snapshot.has_learned and not useless:
+        yield from _underfitting(snapshot)
 
 
 def _held_out(snapshot: TrainingSnapshot) -> Iterator[Finding]:
