@@ -8,7 +8,7 @@ PYTHON ?= $(shell for p in python3 python python3.14 python3.13 python3.12 pytho
 LOCK = requirements-ci.txt
 INSTALL = bin/python -m pip --disable-pip-version-check install --quiet
 
-.PHONY: help demo test coverage test-sklearn16 check format bench bench-tables growth fuzz attacks load lock clean
+.PHONY: help demo test coverage test-sklearn16 check format bench bench-tables growth fuzz attacks load stream lock clean
 help:
 	@echo "make demo    train both applications on built-in data"
 	@echo "make test    lint, check types, run every test"
@@ -21,6 +21,7 @@ help:
 	@echo "make attacks run hostile files, measure time and memory, as every night"
 	@echo "make fuzz    read tens of thousands of damaged files, train thousands of models, as every night"
 	@echo "make load    use the playground in 50 sessions for five minutes, as every night"
+	@echo "make stream  train on 2 GB of rows in 300 MB of memory, print time and memory, as every night"
 	@echo "make lock    renew the versions that CI installs, with Python 3.11"
 	@echo "make clean   remove the environments and what tools left behind"
 
@@ -77,6 +78,13 @@ attacks: .venv/dev
 SECONDS ?= 300
 load: .venv/dev
 	PYTHONPATH=tests .venv/bin/python -m play.load --seconds $(SECONDS)
+
+# A table of so many gigabytes, written once into a folder; its encoded rows need as much space again.
+GB ?= 2
+ROWS ?= rows
+stream: .venv/dev
+	@mkdir -p $(ROWS)
+	.venv/bin/python -m benchmarks.stream $(ROWS) --gb $(GB)
 
 # So many random trainings, from a table to the exports; each takes a second.
 TRAININGS ?= 2000
@@ -138,5 +146,5 @@ lock:
 
 clean:
 	rm -rf .venv .venv-lock .venv-bench .venv-sklearn16 .mypy_cache .pytest_cache .ruff_cache \
-	.hypothesis .coverage demo fuzz-findings
+	.hypothesis .coverage demo fuzz-findings rows
 	find . -name __pycache__ -prune -exec rm -rf {} +
