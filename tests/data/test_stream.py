@@ -191,7 +191,7 @@ def test_class_weights_are_those_in_memory(tmp_path: Path) -> None:
     """Balanced weights make the sum of weights of each class equal."""
     frame = table()
     frame = pd.concat([frame[frame.y == "low"], frame[frame.y == "high"][:100]])
-    data = load(write(frame, tmp_path / "a.csv"), SMALL)
+    data = load(write(frame, tmp_path / "a.csv"), replace(SMALL, memory="10KB"))
     net = mlp(data.schema.n_features)
     batches, _ = streamed_data(net, BinaryCrossEntropy(), data.stream, 32, None, "balanced")
     rows = list(batches.epoch(np.random.default_rng(0)))

@@ -228,7 +228,7 @@ def test_source_line_points_to_the_computation():
         assert lines[code.last_line - 1].strip() == code.text.splitlines()[-1].strip()
     forward = result.steps[0].code
     assert forward is not None
-    assert "X.dot(self.W.T)" in "".join(lines[forward.line - 1 : forward.last_line])
+    assert "X.dot(self.W_T)" in "".join(lines[forward.line - 1 : forward.last_line])
     assert found["a1"] is not None
     assert "return dZ.dot(self.W)" in found["a1"].text
 

@@ -260,7 +260,7 @@ def test_link_to_an_own_table_waits_for_its_file(visit, tmp_path):
 def test_page_goes_on_when_its_session_has_ended(visit, playground):
     tab = visit()
     advance(tab, 2)
-    tab.page.wait_for_function("() => location.hash.includes('state=')")
+    tab.page.wait_for_function("() => location.hash.endsWith(`state=${page.state.link}`)")
     tab.page.wait_for_function("() => !document.querySelector('#error').offsetHeight")
     before = tab.evaluate(THETA)
     playground.sessions.clear()

@@ -15,10 +15,7 @@ from rich.text import Text
 
 from plainnet.cli.console import errors, print_line, print_notes
 from plainnet.config import size_in_bytes
-from plainnet.data.memory import is_streamed
-from plainnet.data.table_schema import TableSchema
 from plainnet.evaluate.per_example import NamedExamples, read_usable
-from plainnet.evaluate.streamed import sample_and_score
 from plainnet.formatting import count, number, percent
 from plainnet.model import Model
 from plainnet.search.search import Search, SearchProgress
@@ -69,6 +66,10 @@ def read_examples(
 
     Of a table larger than memory they are a sample.
     """
+    from plainnet.data.memory import is_streamed  # loads pandas
+    from plainnet.data.table_schema import TableSchema
+    from plainnet.evaluate.streamed import sample_and_score
+
     notes: list[str] = []
     bound, schema = None if memory is None else size_in_bytes(memory), model.schema
     if isinstance(schema, TableSchema) and is_streamed(path, schema.header, bound):

@@ -85,7 +85,7 @@ def test_every_option_can_be_written() -> None:
         "activation": ("tanh",), "hidden": (3,), "network": "mlp", "engine": "numpy",
         "kind": {"a": "number"}, "epochs": 7, "dropout": 0.5, "size": 8, "augment": ("flip",),
         "channels": (3,), "class_weight": "balanced", "min_level_count": 5, "patience": 3,
-        "label_smoothing": 0.1, "batch_size": 64,
+        "label_smoothing": 0.1, "batch_size": 64, "memory": "1GB", "cache_dir": "cache",
     }  # fmt: skip
     for field in fields(TrainConfig):
         if field.name in ("strict", "size", "network"):  # which are of pictures
