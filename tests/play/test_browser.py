@@ -263,7 +263,7 @@ def test_page_goes_on_when_its_session_has_ended(visit, playground):
     tab.page.on("requestfinished", lambda request: asked.discard(request))
     advance(tab, 2)
     quiet = 0
-    while quiet < 5:  # or the findings, asked at last, would miss the session before the click
+    while quiet < 5:  # the findings, which the page asks for last, must not be what misses it
         tab.page.wait_for_timeout(100)
         quiet = 0 if asked else quiet + 1
     before = tab.evaluate(THETA)

@@ -28,7 +28,7 @@ def free_memory() -> int:
 
 
 def is_streamed(path: Path, header: bool, memory: int | None) -> bool:
-    """Return whether a table is to be streamed: a folder, or more than a bound of memory holds."""
+    """Return whether to stream a table: a folder, or one that needs more memory than the bound."""
     if path.is_dir():
         return is_table_folder(path)
     if not path.is_file() or path.suffix.lower() not in (*PARQUET_SUFFIXES, *TEXT_SUFFIXES):
