@@ -46,7 +46,7 @@ def settled(
             "a tabular network needs all rows in memory, which do not fit: take network mlp, or "
             "give more memory"
         )
-    if streamed and config.network == "auto":
+    if streamed and config.network == "auto" and not images:
         config = replace(config, network="mlp")
         note = "the rows do not fit in memory: taking network mlp"
     if config.network == "auto" and not few:

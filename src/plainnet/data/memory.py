@@ -1,4 +1,4 @@
-"""Memory: decide whether a table is too large to be read at once."""
+"""Memory: decide whether a table or a folder of pictures is too large to be read at once."""
 
 import os
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from plainnet import limits
+from plainnet.data.image_folder import files_below
 from plainnet.data.table import Table
 from plainnet.data.table_file import PARQUET_SUFFIXES, TEXT_SUFFIXES
 from plainnet.data.table_schema import TableSchema, infer_columns
@@ -14,6 +15,7 @@ from plainnet.errors import DataError
 
 _MOST = 48  # bytes of memory for each byte of a file, more than tables need
 _CELL, _FEATURE = 12, 4  # bytes for each cell and feature of a table that is read at once
+_COPIES = 2  # of pictures that are read at once: all of them, and the parts of their split
 
 
 def free_memory() -> int:
@@ -48,6 +50,12 @@ def is_streamed(path: Path, header: bool, memory: int | None) -> bool:
         rows > limits.MAX_LINES or cells > limits.MAX_CELLS
     )
     return too_long or size + _CELL * cells + _FEATURE * rows * features > bound
+
+
+def are_images_streamed(folder: Path, size: int, memory: int | None) -> bool:
+    """Return whether the pictures of a folder need more memory than the bound."""
+    bound = free_memory() // 2 if memory is None else memory
+    return _COPIES * 3 * size * size * len(files_below(folder)) > bound
 
 
 def _features(table: Table) -> int:

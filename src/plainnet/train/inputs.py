@@ -14,6 +14,7 @@ from plainnet.nn.losses import Loss, is_positive
 from plainnet.nn.network import Sequential, Transform
 from plainnet.nn.parameters import Array
 from plainnet.nn.validation import as_array, check_range
+from plainnet.train.augment import Augmentation
 from plainnet.train.members import Members
 from plainnet.train.row_file import RowStream, StreamedBatches
 
@@ -67,6 +68,8 @@ def streamed_data(
     batch_size: int | None,
     validation_data: Sequence[ArrayLike] | None,
     class_weight: ClassWeight | None,
+    transform: Transform | None = None,
+    augment: Augmentation | None = None,
 ) -> tuple[StreamedBatches, tuple[Array, Array] | None]:
     """Return the batches of rows that stay in a file, and (X, y) of the validation rows."""
     if batch_size is None:
@@ -87,8 +90,9 @@ def streamed_data(
     held_out = None
     if validation_data is not None:
         X, y = validation_data
-        held_out = _checked_rows(net, net.n_out, loss, X, y, None, "X of validation_data")
-    return StreamedBatches(stream, batch_size, targets), held_out
+        held_out = _checked_rows(net, net.n_out, loss, X, y, transform, "X of validation_data")
+    batches = StreamedBatches(stream, batch_size, targets, transform, net.dtype, augment)
+    return batches, held_out
 
 
 def _checked_rows(
