@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from plainnet.engine.blas_threads import (
+    Team,
     available_threads,
     blas_threads,
     limited_threads,
-    run_together,
 )
 from plainnet.engine.choice import compiled
 from plainnet.engine.compiled import CompiledForward
@@ -68,7 +68,7 @@ def predict_logits(
     share = size * -(-len(rows) // (size * threads))  # full batches, the same as without threads
     shares = [rows[start : start + share] for start in range(0, len(rows), share)]
     parts = [partial(make(), part, transform=transform) for part in shares]
-    return np.concatenate(run_together(parts))
+    return np.concatenate(Team().run(parts))
 
 
 def forward_of(engine: str, net: Sequential, m: int = 2**20) -> Forward:
