@@ -54,13 +54,8 @@ def _streamed(
     if not isinstance(data, str | Path):
         return None
     path, memory = Path(data), config.memory_bytes
-    if not is_streamed(path, config.header, memory):
+    if not any(ranks.gather(is_streamed(path, config.header, memory, ranks.local_size))):
         return None
-    if ranks.size > 1:
-        raise PlainnetError(
-            f"{str(data)!r} does not fit in memory, and such a table trains in one process: "
-            "start it without mpiexec, or give more memory"
-        )
     if config.group_duplicates:
         raise _not_together(data)
     options = StreamOptions(
@@ -76,7 +71,7 @@ def _streamed(
         memory,
     )
     folder = None if config.cache_dir is None else Path(config.cache_dir)
-    return read_stream(path, options, folder, progress)
+    return ranks.in_turn(lambda: read_stream(path, options, folder, progress))
 
 
 def load_folds(
@@ -113,25 +108,14 @@ def _images_in_file(
     if not isinstance(data, str | Path) or not are_pictures(data):
         return None
     path, size, memory = Path(data), config.size, config.memory_bytes
-    if not are_images_streamed(path, size, memory):
+    if not any(ranks.gather(are_images_streamed(path, size, memory, ranks.local_size))):
         return None
     image_options({"target": config.target, "task": config.task, "kinds": config.kind})
-    if ranks.size > 1:
-        raise PlainnetError(
-            f"{str(data)!r} does not fit in memory, and such a folder trains in one process: "
-            "start it without mpiexec, or give more memory"
-        )
     if config.group_duplicates:
         raise _not_together(data)
-    return StreamedImages(
-        path,
-        size,
-        strict=config.strict,
-        standardize=config.standardize,
-        memory=memory,
-        folder=None if config.cache_dir is None else Path(config.cache_dir),
-        progress=progress,
-    )
+    folder = None if config.cache_dir is None else Path(config.cache_dir)
+    options = config.strict, config.standardize, memory, folder, progress
+    return ranks.in_turn(lambda: StreamedImages(path, size, *options))
 
 
 def _not_together(data: "str | Path") -> PlainnetError:

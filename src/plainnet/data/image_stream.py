@@ -64,12 +64,11 @@ class StreamedImages(Source):
         self,
         path: Path,
         size: int,
-        *,
         strict: bool,
         standardize: bool,
         memory: int | None,
-        folder: Path | None = None,
-        progress: Progress | None = None,
+        folder: Path | None,
+        progress: Progress | None,
     ) -> None:
         require_size(size)
         images = ImageFolder.of(path, strict=strict)
@@ -98,7 +97,7 @@ class StreamedImages(Source):
         levels, constant = _statistics(rows)
         schema = ImageSchema.of_levels(layout.shape[0], levels, self._standardize)
         few, many = (most_images(layout.row_bytes, self._memory, share) for share in (8, 4))
-        sample, _ = self._read(train, few)
+        sample, some = self._read(train, few)
         second, third = (self._read(part_index(part), many) for part in (validation, test))
         sizes = [len(part_index(part)) for part in (validation, test)]
         notes = [*self._notes, *note_constant(constant, rows.m)]
@@ -119,7 +118,7 @@ class StreamedImages(Source):
             notes,
             second[1],
             third[1],
-            stream=RowStream(rows, window, tuple(counts), self._reused),
+            stream=RowStream(rows, window, tuple(counts), self._row[some], self._reused),
             constant=constant,
         )
 

@@ -29,13 +29,22 @@ def free_memory() -> int:
     return free
 
 
-def is_streamed(path: Path, header: bool, memory: int | None) -> bool:
-    """Return whether to stream a table: a folder, or one that needs more memory than the bound."""
+def memory_bound(memory: int | None, processes: int = 1) -> int:
+    """Return the bytes for rows: by default half of what is free, shared by processes."""
+    return free_memory() // 2 // processes if memory is None else memory
+
+
+def is_streamed(path: Path, header: bool, memory: int | None, processes: int = 1) -> bool:
+    """Return whether to stream a table: a folder, or one that needs more memory than the bound.
+
+    By default each of the processes that read it on this machine has its share of the free half.
+    """
     if path.is_dir():
         return is_table_folder(path)
     if not path.is_file() or path.suffix.lower() not in (*PARQUET_SUFFIXES, *TEXT_SUFFIXES):
         return False
-    size, bound = path.stat().st_size, free_memory() // 2 if memory is None else memory
+    bound = memory_bound(memory, processes)
+    size = path.stat().st_size
     if size > limits.MAX_TABLE_BYTES:
         return True
     if size * _MOST < bound:  # for certain
@@ -52,10 +61,10 @@ def is_streamed(path: Path, header: bool, memory: int | None) -> bool:
     return too_long or size + _CELL * cells + _FEATURE * rows * features > bound
 
 
-def are_images_streamed(folder: Path, size: int, memory: int | None) -> bool:
+def are_images_streamed(folder: Path, size: int, memory: int | None, processes: int = 1) -> bool:
     """Return whether the pictures of a folder need more memory than the bound."""
-    bound = free_memory() // 2 if memory is None else memory
-    return _COPIES * 3 * size * size * len(files_below(folder)) > bound
+    needed = _COPIES * 3 * size * size * len(files_below(folder))
+    return needed > memory_bound(memory, processes)
 
 
 def _features(table: Table) -> int:

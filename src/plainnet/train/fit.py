@@ -81,7 +81,7 @@ def fit(
         Training starts from its current parameters.
     X : array of shape (m, *in_shape), or RowStream
         The rows; with ``transform``, its input (such as uint8 pictures). Or rows with their targets
-        that stay in a file: ``y`` is None, and neither weights of rows nor members are possible.
+        that stay in a file: ``y`` is None, and weights of rows are impossible.
     y : array
         Targets in a form that the loss takes.
     loss : Loss
@@ -191,10 +191,20 @@ def fit(
     batches: BatchSource
     if isinstance(X, RowStream):
         batches, held_out = streamed_data(
-            net, loss, X, batch_size, validation_data, class_weight, transform, augment
+            net,
+            loss,
+            X,
+            batch_size,
+            validation_data,
+            class_weight,
+            members,
+            ranks,
+            transform,
+            augment,
         )
+        cycle = X.rows.selected if members is None else members.cycle
         first = prepare(batches.X, transform, net.dtype)
-        rows = X.rows.checksums, X.rows.selected, None, *(held_out or ()), first
+        rows = X.rows.checksums, None, cycle, *(held_out or ()), first
     else:
         X, y, weight, held_out = fit_data(
             net,

@@ -6,6 +6,7 @@ import math
 import os
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, final
 
@@ -14,11 +15,12 @@ import numpy as np
 from plainnet.errors import DataError
 from plainnet.nn.network import Transform
 from plainnet.nn.parameters import Array
-from plainnet.nn.ranks import ALONE
+from plainnet.nn.ranks import Ranks
 from plainnet.train.augment import Augmentation
 from plainnet.train.batches import BatchSource, Window
 
-Targets = Callable[[Array], tuple[Array, Array | None]]
+# Returns targets and weights from the targets in a file, and a function for the rows' numbers.
+Targets = Callable[[Array, Callable[[], Array]], tuple[Array, Array | None]]
 
 
 class RowLayout(NamedTuple):
@@ -143,6 +145,13 @@ class RowFile:
         low, high = np.searchsorted(self.selected, [first, first + self.layout.block])
         return self.selected[low:high] - first
 
+    def numbers(self, blocks: Array, start: int, stop: int) -> Array:
+        """Return the numbers in the file of the rows from `start` to `stop` of some blocks."""
+        lengths, rows = self.lengths[blocks], np.arange(start, stop)
+        ends = np.cumsum(lengths)
+        shift = blocks * self.layout.block - (ends - lengths)
+        return np.asarray(rows + shift[np.searchsorted(ends, rows, "right")])
+
     def _read(self, block: int, X: Array, y: Array) -> None:
         """Read a block, and check it the first time."""
         self._file.seek(block * self.layout.block * self.layout.row_bytes)
@@ -167,6 +176,7 @@ class RowStream(NamedTuple):
     rows: RowFile
     window: int  # rows in memory at a time
     class_counts: tuple[int, ...]  # rows of each class; empty for other tasks
+    sample: Array  # numbers of the rows of a sample that is in memory
     reused: bool = False  # whether an earlier training wrote them
 
 
@@ -175,7 +185,7 @@ class StreamedBatches(BatchSource):
     """The rows of a file in batches.
 
     Each epoch takes the blocks of the file in a random order. A window is read at a time, and its
-    rows are shuffled.
+    rows are shuffled. The batches of a window have rows of all its blocks, so every rank reads all.
     """
 
     def __init__(
@@ -186,9 +196,10 @@ class StreamedBatches(BatchSource):
         transform: Transform | None,
         dtype: Any,
         augment: Augmentation | None,
+        ranks: Ranks,
     ) -> None:
         rows, window, *_ = stream
-        super().__init__(rows.m, batch_size, transform, dtype, augment, ALONE)
+        super().__init__(rows.m, batch_size, transform, dtype, augment, ranks)
         self.rows, self._targets = rows, targets
         self._in_window = max(1, window // self.batch_size)  # batches
         self._load(np.arange(len(rows.checksums)), 0, 1)  # a row for its shape
@@ -210,4 +221,4 @@ class StreamedBatches(BatchSource):
     def _load(self, blocks: Array, start: int, stop: int) -> None:
         self.X = self.y = np.empty(0)  # frees the last window before the next takes memory
         self.X, y = self.rows.gather(blocks, start, stop)
-        self.y, self.weight = self._targets(y)
+        self.y, self.weight = self._targets(y, partial(self.rows.numbers, blocks, start, stop))
