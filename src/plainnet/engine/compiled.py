@@ -158,11 +158,11 @@ class CompiledForward:
     """`Sequential.predict_logits` with compiled code."""
 
     def __init__(self, runner: Runner) -> None:
-        self.runner, self.net = runner, runner.net
+        self.runner, self.net, self.size = runner, runner.net, runner.program.m
 
     def __call__(self, X: Array, transform: Transform | None = None) -> Array:
         """Compute the output of every row."""
-        m, net = self.runner.program.m, self.net
+        m, net = self.size, self.net
         Z = np.empty((len(X), net.n_out), net.dtype)
         rows = m if transform else m * BATCHES
         for start in range(0, len(X), rows):
