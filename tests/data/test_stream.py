@@ -156,8 +156,8 @@ def test_resumes_within_an_epoch(tmp_path: Path) -> None:
     assert again.history.loss == full.history.loss
 
 
+@pytest.mark.usefixtures("compiled")
 def test_compiled_steps_agree(tmp_path: Path) -> None:
-    pytest.importorskip("numba")
     path = write(table(), tmp_path / "a.csv")
     losses = [
         train(
