@@ -159,9 +159,9 @@ def test_resumes_within_an_epoch(config: TrainConfig, tmp_path: Path) -> None:
     assert again.history.loss == full.history.loss
 
 
+@pytest.mark.usefixtures("compiled")
 @pytest.mark.parametrize("config", [SMALL, TABULAR], ids=["mlp", "tabular"])
 def test_compiled_steps_agree(config: TrainConfig, tmp_path: Path) -> None:
-    pytest.importorskip("numba")
     path = write(table(), tmp_path / "a.csv")
     config = replace(config, class_weight="balanced", dropout=0.1)
     losses = [
