@@ -78,10 +78,17 @@ def load_folds(
     data: "Data", config: Config, k: int, *, progress: "Progress | None" = None
 ) -> "Folds":
     """Read data, hold out the test rows that `train` would, and deal the others into folds."""
+    from plainnet.data.memory import is_streamed
     from plainnet.data.splits import fold
 
     config = config.resolved(images=are_pictures(data))
     check(config)
+    if isinstance(data, str | Path) and is_streamed(Path(data), config.header, config.memory_bytes):
+        raise PlainnetError(
+            f"{str(data)!r} is too large, or a folder, and a search deals all rows of one table "
+            "into folds: give a table with some of its rows, or more memory, and train on all rows "
+            "with the best options"
+        )
     source = _images_in_file(data, config, progress) or _source(data, config, progress)
     return fold(source, k, rng(config, 0), rng(config, 3), test_fraction=config.test_fraction)
 

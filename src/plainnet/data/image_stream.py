@@ -22,7 +22,7 @@ from plainnet.data.decode import printable, require_size
 from plainnet.data.image_folder import ImageFolder, Skipped
 from plainnet.data.images import ImageSchema, Progress, are_gray, count_levels, decode_files
 from plainnet.data.row_cache import RowCache
-from plainnet.data.stream import note_parts, window_bytes
+from plainnet.data.stream import note_absent, note_parts, window_bytes
 from plainnet.errors import DataError
 from plainnet.storage.json_reader import JsonReader
 from plainnet.train.row_file import RowFile, RowLayout, RowStream
@@ -97,39 +97,45 @@ class StreamedImages(Source):
         levels, constant = _statistics(rows)
         schema = ImageSchema.of_levels(layout.shape[0], levels, self._standardize)
         few, many = (most_images(layout.row_bytes, self._memory, share) for share in (8, 4))
-        sample, some = self._read(train, few)
-        second, third = (self._read(part_index(part), many) for part in (validation, test))
-        sizes = [len(part_index(part)) for part in (validation, test)]
+        some, second, third = part_index(train), part_index(validation), part_index(test)
         notes = [*self._notes, *note_constant(constant, rows.m)]
-        notes += note_parts("pictures", sizes, many)
-        if len(sample.y) < rows.m:
+        notes += note_parts("pictures", (len(second), len(third)), many)
+        some, second, third = (
+            self._some(some, few),
+            self._some(second, many),
+            self._some(third, many),
+        )
+        if len(some) < rows.m:
             notes.append(
                 "baselines, copies and the doctor's findings are those of a sample of "
-                f"{len(sample.y):,} of the {rows.m:,} training pictures"
+                f"{len(some):,} of the {rows.m:,} training pictures"
             )
+        held_out = [self._read(part) if len(part) else None for part in (second, third)]
         counts = np.bincount(self._y[train], minlength=len(self._target.classes)).tolist()
+        notes += note_absent("picture", self._target, counts, *held_out)
         window = max(1, window_bytes(self._memory) // layout.row_bytes)
         return Dataset(
             schema,
             self._target,
-            sample,
-            second[0] if sizes[0] else None,
-            third[0] if sizes[1] else None,
+            self._read(some),
+            held_out[0],
+            held_out[1],
             notes,
-            second[1],
-            third[1],
-            stream=RowStream(rows, window, tuple(counts), self._row[some], self._reused),
-            constant=constant,
+            second,
+            third,
+            RowStream(rows, window, tuple(counts), self._row[some], self._reused),
+            constant,
         )
 
-    def _read(self, pictures: Indices, most: int) -> tuple[Examples, Indices]:
-        """Read pictures, or so many of them that are evenly spread; return their numbers too."""
+    def _some(self, pictures: Indices, most: int) -> Indices:
+        """Return pictures, or so many of them that are evenly spread, as they are stored."""
         if len(pictures) > most:
             pictures = pictures[np.linspace(0, len(pictures) - 1, most).astype(np.int64)]
-        rows = np.sort(self._row[pictures])
-        pictures = self._picture[rows]
-        X, y = self._rows.select(rows).all()[0], self._y[pictures]
-        return Examples(X, class_numbers(y, self._target.task)), pictures
+        return self._picture[np.sort(self._row[pictures])]
+
+    def _read(self, pictures: Indices) -> Examples:
+        X, y = self._rows.select(self._row[pictures]).all()[0], self._y[pictures]
+        return Examples(X, class_numbers(y, self._target.task))
 
 
 def _fingerprint(images: ImageFolder) -> list[Any]:

@@ -74,6 +74,27 @@ def note_parts(unit: str, sizes: Sequence[int], most: int) -> list[str]:
     ]
 
 
+def note_absent(
+    unit: str, target: Target, counts: Sequence[int], *parts: Examples | None
+) -> list[str]:
+    """Note classes that no row to train on has, by their counts, or none of other parts."""
+    if target.task not in ("binary", "multiclass"):
+        return []
+    n, notes = len(target.classes), []
+    numbers = [
+        np.zeros(n) if p is None else np.bincount(p.y.astype(int), minlength=n) for p in parts
+    ]
+    uses = ("train on", "validate with", "evaluate with")
+    for use, found, part in zip(uses, (counts, *numbers), (True, *parts), strict=True):
+        absent = [name for name, m in zip(target.classes, found, strict=True) if not m]
+        if absent and part:
+            notes.append(
+                f"no {unit} to {use} has the class {listed(absent)}: add {unit}s of it, or split "
+                "with another --seed"
+            )
+    return notes
+
+
 class Encoding(NamedTuple):
     """The meaning of encoded rows."""
 
@@ -160,7 +181,7 @@ def _dataset(
         examples(parts["sample"]),
         validation,
         test,
-        [*notes, *schema.remarks()],
+        [*notes, *note_absent("row", target, counts, validation, test), *schema.remarks()],
         stream=RowStream(rows, window, counts, sample, reused),
     )
 

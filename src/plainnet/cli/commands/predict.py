@@ -62,8 +62,8 @@ def predict(
     raw
         Write unchanged text to CSV, which spreadsheets may run as a formula.
     memory
-        Memory for the rows of a table, such as 2GB; a larger one is predicted some rows at a time.
-        [default: half of what is free]
+        Memory for the rows of a table, such as 2GB; a larger one is predicted some rows at a time,
+        as pictures always are. [default: half of what is free]
     """
     if out is not None:
         require_output(out, model, path)
