@@ -123,7 +123,7 @@ def train(
     # With validation data, patience needs no share of the rows.
     shares = config if validation_data is None else replace(config, patience=0)
     data = load(data, shares, progress=progress, ranks=ranks)
-    config = settled(config, data.train.X, data.target.task, data.notes, data.stream is not None)
+    config = settled(config, data.train.X, data.target.task, data.notes, data.m)
     if checkpoints is not None:
         if path is not None:
             checkpoints.attach("path", partial(checkpoints.files.relative, path))
@@ -151,7 +151,7 @@ def train(
         optimizer=make_optimizer(config, data.m),
         epochs=config.epochs if epochs is None else epochs,
         batch_size=config.rows_in_batch,
-        validation_data=data.validation,
+        validation_data=data.train if members and data.stream else data.validation,
         logits_metric=model.loss.metric,
         class_weight=config.class_weight,
         l2=config.l2,
@@ -221,7 +221,7 @@ def untrained(data: "Dataset", config: Config, members: Sequential | None = None
         net = mean_of_groups(members)
     model = Model(data.schema, data.target, net, loss)
     if _flattens_pictures(model):
-        net.params.views["dense1.W"][:, _constant(data)] = 0
+        net.params.views["dense1.W"][:, data.constant] = 0
     return model
 
 
@@ -230,16 +230,10 @@ def _flattens_pictures(model: Model) -> bool:
     return model.transform is not None and len(model.net.in_shape) == 1
 
 
-def _constant(data: "Dataset") -> Array:
-    from plainnet.data.images import constant_numbers
-
-    return constant_numbers(data.train.X)
-
-
 def _transform(model: Model, data: "Dataset") -> Transform | None:
     """Return a transform that sets features that never vary to 0, so that their weights stay 0."""
-    plain = model.transform
-    if not _flattens_pictures(model) or not (constant := _constant(data)).any():
+    plain, constant = model.transform, data.constant
+    if not _flattens_pictures(model) or constant is None or not constant.any():
         return plain
 
     def transform(X: Array) -> Array:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar, copy_context
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any, TypeVar, final
 
 from plainnet.nn.network import Sequential
 
@@ -43,24 +43,36 @@ def blas_threads(net: Sequential, batch: int, train: bool = True) -> int:
     return available if saved > len(counts) * WORTH_A_THREAD / 2 else 1
 
 
-def run_together(
-    calls: Sequence[Callable[[], T]], end: Callable[[], Any] = lambda: None
-) -> list[T]:
-    """Run each function in a thread of its own, whose products use that thread only.
+@final
+class Team:
+    """Threads that run functions together; the caller is one of them, the others are kept."""
 
-    Call ``end``, which has the others return, and raise RuntimeError if a thread cannot start.
-    """
-    from concurrent.futures import ThreadPoolExecutor  # slow to import
+    def __init__(self) -> None:
+        self._pool: Any = None
 
-    # Before the threads: BLAS takes up to ten times as long when it is set during a product. They
-    # copy the context for the limit, and for NumPy's handling of overflow.
-    with limited_threads(1), ThreadPoolExecutor(len(calls)) as pool:
-        try:
-            parts = [pool.submit(copy_context().run, f) for f in calls]
-        except RuntimeError:
-            end()
-            raise
-        return [part.result() for part in parts]
+    def run(
+        self, calls: Sequence[Callable[[], T]], end: Callable[[], Any] = lambda: None
+    ) -> list[T]:
+        """Run each function in a thread of its own, whose products use that thread only.
+
+        After an error, call ``end``, which has the others return; it is a RuntimeError where a
+        thread cannot start.
+        """
+        from concurrent.futures import ThreadPoolExecutor  # slow to import
+
+        # Before the threads: BLAS takes up to ten times as long when it is set during a product.
+        # They copy the context for the limit, and for NumPy's handling of overflow.
+        with limited_threads(1):
+            if self._pool is None:
+                self._pool = ThreadPoolExecutor(max(1, len(calls) - 1))
+            try:
+                parts = [self._pool.submit(copy_context().run, f) for f in calls[1:]]
+                return [calls[0](), *(part.result() for part in parts)]
+            except BaseException:
+                end()
+                self._pool.shutdown()
+                self._pool = None
+                raise
 
 
 @contextmanager
