@@ -55,7 +55,7 @@ ORDER = [
     ),
     *("estimators", "export", "play"),
 ]
-NN = "validation registry parameters ranks initializers layers normalization convolution"
+NN = "validation registry parameters pieces ranks initializers layers normalization convolution"
 NN += " activations embeddings losses network ensemble convolutional_network gradcheck"
 LEVELS = (
     *[(f"plainnet.{name}.*",) for name in ORDER[: ORDER.index("nn")]],
@@ -365,13 +365,13 @@ def test_nn_optim_and_train_have_at_most_3280_lines_of_code():
     assert sum(sizes.values()) <= 3280, sizes
 
 
-def test_engine_has_at_most_1890_lines_of_code():
+def test_engine_has_at_most_1920_lines_of_code():
     sizes = {
         module: lines_of_code(path.read_text(encoding="utf-8"))
         for module, path in MODULES.items()
         if is_inside(module, "plainnet.engine")
     }
-    assert sum(sizes.values()) <= 1890, sizes
+    assert sum(sizes.values()) <= 1920, sizes
 
 
 def test_textbook_has_less_than_150_lines_of_code():

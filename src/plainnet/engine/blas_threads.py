@@ -4,11 +4,13 @@ import math
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from contextvars import ContextVar, copy_context
 from functools import cache
 from typing import Any, TypeVar
 
+from plainnet.nn import pieces
+from plainnet.nn.convolution import Conv2D
 from plainnet.nn.network import Sequential
 
 T = TypeVar("T")
@@ -43,6 +45,18 @@ def blas_threads(net: Sequential, batch: int, train: bool = True) -> int:
     return available if saved > len(counts) * WORTH_A_THREAD / 2 else 1
 
 
+def engine_threads(
+    net: Sequential, threads: int, engine: str = "numpy"
+) -> AbstractContextManager[None]:
+    """Let an engine use so many threads for a network inside the block.
+
+    The products of convolutions are many and small: with NumPy, threads share the pictures instead.
+    """
+    convolves = any(isinstance(layer, Conv2D) for layer in net.layers)
+    shares = convolves and threads > 1 and engine == "numpy"
+    return shared_pieces(threads) if shares else limited_threads(threads)
+
+
 def run_together(
     calls: Sequence[Callable[[], T]], end: Callable[[], Any] = lambda: None
 ) -> list[T]:
@@ -61,6 +75,38 @@ def run_together(
             end()
             raise
         return [part.result() for part in parts]
+
+
+@contextmanager
+def shared_pieces(threads: int) -> Iterator[None]:
+    """Share the pieces of batches among threads inside the block; their products use one each."""
+    from concurrent.futures import ThreadPoolExecutor  # slow to import
+
+    process = os.getpid()
+
+    def run(f: Callable[[slice], Any], rows: Sequence[slice]) -> list[Any]:
+        results, left = [None] * len(rows), enumerate(rows)
+
+        def take() -> None:
+            for i, part in left:  # other threads take some
+                results[i] = f(part)
+
+        others = []
+        if len(rows) > 1 and os.getpid() == process:  # a forked process has no threads
+            with suppress(RuntimeError):  # a thread cannot start: the others take its pieces
+                for _ in range(threads - 1):
+                    others.append(pool.submit(copy_context().run, take))
+        take()
+        for other in others:
+            other.result()
+        return results
+
+    with limited_threads(1), ThreadPoolExecutor(threads - 1) as pool:
+        token = pieces.run.set(run)
+        try:
+            yield
+        finally:
+            pieces.run.reset(token)
 
 
 @contextmanager

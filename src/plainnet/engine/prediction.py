@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from plainnet.engine.blas_threads import (
     available_threads,
     blas_threads,
-    limited_threads,
+    engine_threads,
     run_together,
 )
 from plainnet.engine.choice import compiled
@@ -63,8 +63,10 @@ def predict_logits(
     size, make = net.batch_rows, partial(forward_of, engine, net, len(rows))
     threads = min(available_threads(), len(rows) // (size * BATCHES))
     if threads < 2:
-        with limited_threads(blas_threads(net, min(size, len(rows)), train=False)):
-            return make()(rows, transform=transform)
+        forward, n = make(), blas_threads(net, min(size, len(rows)), train=False)
+        used = "compiled" if isinstance(forward, CompiledForward) else "numpy"
+        with engine_threads(net, n, used):
+            return forward(rows, transform=transform)
     share = size * -(-len(rows) // (size * threads))  # full batches, the same as without threads
     shares = [rows[start : start + share] for start in range(0, len(rows), share)]
     parts = [partial(make(), part, transform=transform) for part in shares]
