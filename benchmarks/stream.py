@@ -2,6 +2,7 @@
 
 python -m benchmarks.stream FOLDER --gb 2       write the table unless it is there, train, print
 python -m benchmarks.stream FOLDER --gb 20      the same with 20 GB; the cache needs as much space
+python -m benchmarks.stream FOLDER --ranks 2 --hidden 256 256       also on two ranks of mpiexec
 
 The table is removed with --remove, the cache always. Each training runs in a process of its own.
 """
@@ -22,7 +23,7 @@ GROUP = 2**18  # rows that are written at a time, a row group
 COLUMNS = 20
 MEMORY = "300MB"
 IN_MEMORY = 1_000_000  # rows of the table that fits
-OPTIONS = "--target y --network mlp --hidden 16 --epochs 1 --batch-size 256"
+OPTIONS = "--target y --network mlp --epochs 1 --batch-size 256 --hidden"
 
 
 def write_table(path: Path, size: float) -> int:
@@ -57,11 +58,12 @@ def first_rows(path: Path, out: Path, rows: int) -> None:
     pq.write_table(pa.Table.from_batches(parts).slice(0, rows), out)
 
 
-def measure(path: Path, *more: str) -> tuple[float, float, float]:
-    """Train for an epoch; return seconds in all, seconds of the epoch, and the peak in MB."""
+def measure(path: Path, *more: str, ranks: int = 1) -> tuple[float, float, float]:
+    """Train for an epoch; return seconds in all, those of the epoch, and a process's peak in MB."""
     import os
 
-    command = [sys.executable, "-m", "plainnet", "train", path.name, *OPTIONS.split(), *more]
+    mpi = ["mpiexec", "-n", str(ranks)] if ranks > 1 else []
+    command = [*mpi, sys.executable, "-m", "plainnet", "train", path.name, *OPTIONS.split(), *more]
     command += ["--out", "model.safetensors"]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), *sys.path])}
     start = time.perf_counter()
@@ -86,6 +88,8 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--gb", type=float, default=2.0)
     parser.add_argument("--memory", default=MEMORY)
+    parser.add_argument("--hidden", nargs="+", default=["16"])
+    parser.add_argument("--ranks", type=int, default=1)
     parser.add_argument("--remove", action="store_true")
     arguments = parser.parse_args()
     import pyarrow.parquet as pq
@@ -97,12 +101,17 @@ def main() -> None:
     small = arguments.folder / "rows-in-memory.parquet"
     first_rows(path, small, min(rows, IN_MEMORY))
     try:
-        for name, file, m, more in (
-            ("in memory", small, min(rows, IN_MEMORY), ()),
-            ("streamed", path, rows, ("--memory", arguments.memory)),
-            ("streamed again", path, rows, ("--memory", arguments.memory)),
-        ):
-            seconds, epoch, peak = measure(file, *more)
+        bound = ("--memory", arguments.memory)
+        trainings: list[tuple[str, Path, int, tuple[str, ...], int]] = [
+            ("in memory", small, min(rows, IN_MEMORY), (), 1),
+            ("streamed", path, rows, bound, 1),
+            ("streamed again", path, rows, bound, 1),
+        ]
+        if arguments.ranks > 1:
+            name = f"streamed on {arguments.ranks} ranks"
+            trainings.append((name, path, rows, bound, arguments.ranks))
+        for name, file, m, more, ranks in trainings:
+            seconds, epoch, peak = measure(file, *arguments.hidden, *more, ranks=ranks)
             print(
                 f"{name}: {m:,} rows in {seconds:.1f} s, {m / seconds:,.0f} rows/s; the epoch "
                 f"{epoch:.1f} s, {0.8 * m / epoch:,.0f} rows/s; peak {peak:,.0f} MB",

@@ -20,7 +20,7 @@ from plainnet.data.synthetic import introverts
 from plainnet.diagnose.activations import measure
 from plainnet.diagnose.curvature import largest_curvature
 from plainnet.engine import blas_threads as threads
-from plainnet.engine.blas_threads import available_threads, limited_threads, run_together
+from plainnet.engine.blas_threads import Team, available_threads, limited_threads
 from plainnet.evaluate.evaluate import evaluate
 from plainnet.evaluate.per_example import read_rows
 from plainnet.explain.example import explain
@@ -357,5 +357,5 @@ def test_blas_is_not_set_while_threads_compute(monkeypatch):
         with limited_threads(1):  # a part that limits itself
             return list(changes), available_threads()
 
-    assert run_together([work, work]) == [([1], 1), ([1], 1)]
+    assert Team().run([work, work]) == [([1], 1), ([1], 1)]
     assert changes == [1, 4]

@@ -55,13 +55,8 @@ def _streamed(
     if not isinstance(data, str | Path):
         return None
     path, memory = Path(data), config.memory_bytes
-    if not is_streamed(path, config.header, memory):
+    if not any(ranks.gather(is_streamed(path, config.header, memory, ranks.local_size))):
         return None
-    if ranks.size > 1:
-        raise PlainnetError(
-            f"{str(data)!r} does not fit in memory, and such a table trains in one process: "
-            "start it without mpiexec, or give more memory"
-        )
     if config.group_duplicates:
         raise PlainnetError(
             f"{str(data)!r} does not fit in memory, so that its rows cannot be compared with each "
@@ -80,7 +75,7 @@ def _streamed(
         memory,
     )
     folder = None if config.cache_dir is None else Path(config.cache_dir)
-    return read_stream(path, options, folder, progress)
+    return ranks.in_turn(lambda: read_stream(path, options, folder, progress))
 
 
 def load_folds(

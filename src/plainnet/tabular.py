@@ -27,6 +27,7 @@ BINS, MOST_INPUTS = 16, 4096  # bins of a number; fewer where the features are m
 FEWEST_ROWS = 20  # of the training, for the members to differ by more than chance
 MAX_LOG_SCALE = math.log(8.0)  # of the factor of calibrated logits
 MOST_VISITS = 2**19  # of rows in a training: tables that are longer take fewer epochs
+CYCLE = 2**13  # times that the members take turns at rows in a file, before they do so again
 ANY_NETWORK = {"network", "members", "loss", "label_smoothing", "class_weight", "engine", "seed"}
 
 
@@ -35,20 +36,16 @@ def settled(
     X: Array,
     task: "Task",
     notes: list[str] | None = None,
-    streamed: bool = False,
+    m: int | None = None,
 ) -> ResolvedConfig:
-    """Choose the network, and fill in the options whose default depends on it or on the rows."""
+    """Choose the network, and fill in the options whose default depends on it or on the rows.
+
+    X may be a sample of m rows.
+    """
     images = X.ndim == 4
     given, few = given_options(config), images or len(X) < FEWEST_ROWS
+    m = len(X) if m is None else m
     note = None
-    if streamed and config.network == "tabular":
-        raise PlainnetError(
-            "a tabular network needs all rows in memory, which do not fit: take network mlp, or "
-            "give more memory"
-        )
-    if streamed and config.network == "auto":
-        config = replace(config, network="mlp")
-        note = "the rows do not fit in memory: taking network mlp"
     if config.network == "auto" and not few:
         if not given:
             config = replace(config, network="tabular")
@@ -64,8 +61,13 @@ def settled(
     if note and notes is not None:
         notes.append(note)
     if config.network == "tabular":
-        epochs = config.epochs or min(TABULAR["epochs"], max(8, MOST_VISITS // len(X)))
+        epochs = config.epochs or min(TABULAR["epochs"], max(8, MOST_VISITS // m))
         config = replace(config, epochs=epochs, members=min(config.members, len(X)))
+        if notes is not None and len(X) < m:
+            notes.append(
+                f"the bins of the numbers, and the rows that the {config.members} networks "
+                f"validate with, are those of a sample of {len(X):,} of the {m:,} training rows"
+            )
     if task == "regression":  # which has no labels
         config = replace(config, label_smoothing=config.label_smoothing or 0.0)
     return config.resolved(images=images)
@@ -84,7 +86,13 @@ def members_of(
     """Return untrained members and their folds if the network is a tabular one."""
     if config.network != "tabular":
         return None, None
-    return side_by_side(config, *data.train, data.target.n_out, rng(config, 1), rng(config, 4))
+    deal = rng(config, 4)
+    net, members = side_by_side(config, *data.train, data.target.n_out, rng(config, 1), deal)
+    if data.stream is not None:
+        each = np.tile(np.arange(members.k), (CYCLE, 1))
+        members = Members(members.k, members.fold, deal.permuted(each, axis=1).ravel())
+        members = members.of_rows(data.stream.sample)
+    return net, members
 
 
 def side_by_side(

@@ -123,7 +123,7 @@ def train(
     # With validation data, patience needs no share of the rows.
     shares = config if validation_data is None else replace(config, patience=0)
     data = load(data, shares, progress=progress, ranks=ranks)
-    config = settled(config, data.train.X, data.target.task, data.notes, data.stream is not None)
+    config = settled(config, data.train.X, data.target.task, data.notes, data.m)
     if checkpoints is not None:
         if path is not None:
             checkpoints.attach("path", partial(checkpoints.files.relative, path))
@@ -151,7 +151,7 @@ def train(
         optimizer=make_optimizer(config, data.m),
         epochs=config.epochs if epochs is None else epochs,
         batch_size=config.rows_in_batch,
-        validation_data=data.validation,
+        validation_data=data.train if members and data.stream else data.validation,
         logits_metric=model.loss.metric,
         class_weight=config.class_weight,
         l2=config.l2,

@@ -18,6 +18,7 @@ from plainnet.loading import load
 from plainnet.nn.losses import BinaryCrossEntropy
 from plainnet.nn.network import mlp
 from plainnet.storage.checkpoints import Checkpoints
+from plainnet.tabular import members_of, settled
 from plainnet.train.fit import fit
 from plainnet.train.inputs import streamed_data
 from plainnet.training import resume, train
@@ -25,6 +26,7 @@ from plainnet.training import resume, train
 SMALL = TrainConfig(
     target=("y",), network="mlp", hidden=(8,), epochs=3, batch_size=32, memory="100KB", seed=1
 )
+TABULAR = replace(SMALL, network="tabular", members=3, patience=2)
 
 
 @pytest.fixture(autouse=True)
@@ -141,31 +143,75 @@ def test_the_same_seed_gives_the_same_bytes(tmp_path: Path) -> None:
     assert not np.array_equal(other.net.params.theta, run.model.net.params.theta)
 
 
-def test_resumes_within_an_epoch(tmp_path: Path) -> None:
+@pytest.mark.parametrize("config", [SMALL, TABULAR], ids=["mlp", "tabular"])
+def test_resumes_within_an_epoch(config: TrainConfig, tmp_path: Path) -> None:
     path = write(table(), tmp_path / "a.csv")
-    full = train(path, SMALL, evaluate=False)
+    full = train(path, config, evaluate=False)
 
     def fail(epoch: object) -> None:
         raise ZeroDivisionError
 
     checkpoints = Checkpoints(tmp_path / "a.run", every=0.4)
     with pytest.raises(ZeroDivisionError):
-        train(path, SMALL, checkpoints=checkpoints, callbacks=[fail], evaluate=False)
+        train(path, config, checkpoints=checkpoints, callbacks=[fail], evaluate=False)
     again = resume(Checkpoints.load(tmp_path / "a.run"), evaluate=False)
     np.testing.assert_array_equal(again.model.net.params.theta, full.model.net.params.theta)
     assert again.history.loss == full.history.loss
 
 
-def test_compiled_steps_agree(tmp_path: Path) -> None:
+@pytest.mark.parametrize("config", [SMALL, TABULAR], ids=["mlp", "tabular"])
+def test_compiled_steps_agree(config: TrainConfig, tmp_path: Path) -> None:
     pytest.importorskip("numba")
     path = write(table(), tmp_path / "a.csv")
+    config = replace(config, class_weight="balanced", dropout=0.1)
     losses = [
-        train(
-            path, replace(SMALL, engine=engine, class_weight="balanced", dropout=0.1)
-        ).history.loss
+        train(path, replace(config, engine=engine), evaluate=False).history.loss
         for engine in ("numpy", "compiled")
     ]
     np.testing.assert_allclose(*losses, rtol=1e-4)
+
+
+def test_members_of_a_tabular_network_leave_out_their_fold(tmp_path: Path) -> None:
+    """Of every row in the file, as of the rows of the sample, with which they validate."""
+    data = load(write(table(1500), tmp_path / "a.parquet"), TABULAR)
+    assert data.stream is not None
+    _, members = members_of(TABULAR.resolved(images=False), data)
+    X, _ = data.stream.rows.all()
+    assert len(X) > len(data.train.X) == 1000
+    np.testing.assert_array_equal(X[data.stream.sample], data.train.X)
+    fold = members.of_rows(np.arange(len(X))).fold
+    np.testing.assert_array_equal(members.fold, fold[data.stream.sample])
+    assert (np.sort(fold[: len(X) // 3 * 3].reshape(-1, 3)) == np.arange(3)).all()
+    net, pair = mlp(data.schema.n_features, n_out=3), (data.train.X, data.train.y)
+    batches, _ = streamed_data(net, BinaryCrossEntropy(), data.stream, 32, pair, None, members)
+    trains = fold[:, None] != np.arange(3)
+    weights = {row.tobytes(): weight for row, weight in zip(X, trains, strict=True)}
+    assert len(weights) == len(X)  # no row twice
+    for batch in batches.epoch(np.random.default_rng(0)):
+        for row, weight in zip(batch.X, batch.weight, strict=True):
+            np.testing.assert_array_equal(weight, weights[row.tobytes()])
+
+
+def test_tabular_losses_are_those_in_memory(tmp_path: Path) -> None:
+    path = write(table(6000).sort_values(["y", "x"]), tmp_path / "a.csv")
+    config = replace(TABULAR, batch_size=64, epochs=4)
+    rows, losses = table(4000, seed=1), []
+    for each in (config, replace(config, memory=None)):
+        P = train(path, each, evaluate=False).model.predict_proba(rows)
+        losses.append(-np.log(P[np.arange(len(rows)), (rows.y == "low").astype(int)]).mean())
+    assert losses[0] == pytest.approx(losses[1], rel=0.02)
+
+
+def test_auto_states_its_choice(tmp_path: Path) -> None:
+    config, notes = TrainConfig(target=("y",), memory="100KB"), []
+    data = load(write(table(6000), tmp_path / "a.csv"), config)
+    chosen = settled(config, data.train.X, data.target.task, notes, data.m)
+    assert (chosen.network, chosen.epochs) == ("tabular", 2**19 // data.m)
+    assert notes[0].startswith("no option of a single network was given: taking network tabular")
+    assert notes[1] == (
+        "the bins of the numbers, and the rows that the 8 networks validate with, are those of a "
+        f"sample of 1,000 of the {data.m:,} training rows"
+    )
 
 
 def test_every_row_once_an_epoch(tmp_path: Path) -> None:
@@ -320,7 +366,6 @@ def test_text_among_numbers_names_the_row(tmp_path: Path) -> None:
 def test_what_needs_all_rows_is_refused(tmp_path: Path) -> None:
     path = write(table(), tmp_path / "a.csv")
     for change, message in (
-        ({"network": "tabular", "hidden": None}, "a tabular network needs all rows in memory"),
         ({"batch_size": "full"}, "do not fit in memory together: give a batch size"),
         ({"group_duplicates": True}, "leave out group_duplicates, or give more memory"),
     ):

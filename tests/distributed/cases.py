@@ -2,7 +2,10 @@
 
 import itertools
 import json
+import sys
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 
@@ -15,6 +18,7 @@ from plainnet import (
     MeanSquaredError,
     RMSprop,
     SoftmaxCrossEntropy,
+    TrainConfig,
     fit,
     mlp,
 )
@@ -27,6 +31,7 @@ from plainnet.nn.normalization import BatchNorm
 from plainnet.nn.ranks import ALONE
 from plainnet.train.augment import augmentation
 from plainnet.train.members import Members
+from plainnet.training import train
 
 M = 23  # rows: no batch divides them
 _rng = np.random.default_rng(0)
@@ -45,6 +50,15 @@ OPTIMIZERS = {
 }
 WEIGHTS = {"equal": {}, "class": {"class_weight": "balanced"}, "sample": {"sample_weight": WEIGHT}}
 VALIDATED = {"validation_fraction": 0.3, "early_stopping": EarlyStopping(2), "epochs": 9}
+
+
+STREAM = TrainConfig(hidden=(6,), epochs=3, batch_size=50, memory="10KB", l2=1e-3)
+STREAMS = {
+    "mlp": {"network": "mlp", "dropout": 0.2, "class_weight": "balanced"},
+    "validated": {"network": "mlp", "validation_fraction": 0.2, "patience": 2, "clip_norm": 0.5},
+    "tabular": {"network": "tabular", "members": 3, "patience": 2},
+    "regression": {"network": "mlp", "target": ("Friends_circle_size",)},
+}
 
 
 def plain(**options):
@@ -112,20 +126,35 @@ def results(ranks):
     for name, *case in cases(ranks):
         theta, history = trained(*case, ranks)
         again = trained(*case, ranks)[0] if name.endswith((" 8", " 2")) else theta
-        if ranks.rank:
-            continue
-        expected, other = trained(*case, ALONE)
-        columns = [
-            difference(getattr(history, column), getattr(other, column))
-            for column in ("loss", "metric", "val_loss", "val_metric")
-        ]
-        yield {
-            "name": name,
-            "theta": difference(theta, expected),
-            "history": max(columns),
-            "epochs": [len(history), len(other), history.best_epoch, other.best_epoch],
-            "same again": np.array_equal(theta, again),
-        }
+        if not ranks.rank:
+            yield compared(name, theta, history, again, *trained(*case, ALONE))
+
+
+def compared(name, theta, history, again, expected, other):
+    columns = [
+        difference(getattr(history, column), getattr(other, column))
+        for column in ("loss", "metric", "val_loss", "val_metric")
+    ]
+    return {
+        "name": name,
+        "theta": difference(theta, expected),
+        "history": max(columns),
+        "epochs": [len(history), len(other), history.best_epoch, other.best_epoch],
+        "same again": np.array_equal(theta, again),
+    }
+
+
+def streamed(path, ranks):
+    """Compare trainings on a table that stays on disk, for whose rows no rank has memory."""
+    for name, options in STREAMS.items():
+        config = replace(STREAM, **options)
+        ours, again = (train(path, config, ranks=ranks, evaluate=False) for _ in range(2))
+        if not ranks.rank:
+            alone = train(path, replace(config, engine="numpy"), evaluate=False)
+            assert alone.data.stream.reused
+            theta, same, expected = (run.model.net.params.theta for run in (ours, again, alone))
+            case = theta, ours.history, same, expected, alone.history
+            yield compared(f"streamed float32 {name}", *case)
 
 
 def refusal(make, X, y, options, ranks):
@@ -157,6 +186,7 @@ def refusals(ranks):
 
 if __name__ == "__main__":
     with MPIRanks() as ranks:
-        answer = {"cases": list(results(ranks)), "refusals": refusals(ranks)}
+        every = [*results(ranks), *streamed(Path(sys.argv[1]), ranks)]
+        answer = {"cases": every, "refusals": refusals(ranks)}
         if ranks.rank == 0:
             print(json.dumps(answer))

@@ -37,8 +37,10 @@ def mpiexec(*arguments, **options):
 
 
 @pytest.fixture(scope="module", params=[2, 3])
-def answer(request):
-    process = mpiexec("-n", request.param, "python", HERE / "cases.py")
+def answer(request, tmp_path_factory):
+    path = tmp_path_factory.mktemp("streamed") / "data.csv"
+    introverts(500, seed=3).to_csv(path, index=False)
+    process = mpiexec("-n", request.param, "python", HERE / "cases.py", path)
     output, _ = process.communicate(timeout=100)
     return request.param, json.loads(output.splitlines()[-1])
 
@@ -120,6 +122,50 @@ def test_interrupted_killed_and_resumed_by_other_ranks(data, capsys):
         resumed.predict_proba(rows), expected.predict_proba(rows), rtol=0, atol=1e-5
     )
     assert not Path("data.run").exists()
+
+
+STREAMED = ["train", "data.csv", "--memory", "10KB", "--hidden", "6", "--epochs", "9"]
+
+
+def test_a_streamed_training_is_resumed_by_other_ranks(data, capsys):
+    command = [*STREAMED, "--dropout", "0.2", "--batch-size", "20", "--checkpoint-every", "0.5"]
+    killed = {**os.environ, "KILL": "1:4"}
+    process = mpiexec("-n", 2, "python", HERE / "slow_cli.py", *command, env=killed)
+    text, _ = process.communicate(timeout=ENDS)
+    assert process.returncode != 0
+    assert text.count("Larger than memory: encoded rows in data.csv.rows, written once") == 1
+    resume = ["train", "--resume", "data.run"]
+    assert "resume from the last checkpoint with mpiexec -n 2 plainnet train --resume data" in text
+    process = mpiexec("-n", 3, "python", "-m", "plainnet", *resume)
+    text, _ = process.communicate(timeout=ENDS)
+    assert process.returncode == 0
+    assert "used again, as nothing changed" in text
+    assert text.count("Resuming at epoch ") == text.count("Trained 9 epochs, the last ") == 1
+    config = TrainConfig(hidden=(6,), epochs=9, dropout=0.2, batch_size=20, memory="10KB")
+    rows = introverts(50, seed=4)
+    ours, alone = Model.load("data.safetensors"), train(Path("data.csv"), config).model
+    np.testing.assert_allclose(ours.predict_proba(rows), alone.predict_proba(rows), atol=1e-5)
+
+
+def on_two_disks(tmp_path):
+    """Train on two ranks, each with files of its own."""
+    command = ["python", "-m", "plainnet", *STREAMED]
+    first = ["-n", 1, "-wdir", tmp_path, *command]
+    process = mpiexec(*first, ":", "-n", 1, "-wdir", tmp_path / "other", *command)
+    return process.communicate(timeout=ENDS)[0]
+
+
+def test_each_machine_has_a_cache_of_the_same_rows(data, tmp_path):
+    other = tmp_path / "other"
+    other.mkdir()
+    shutil.copy2("data.csv", other)
+    assert "Trained 9 epochs" in on_two_disks(tmp_path)
+    assert Path("data.csv.rows").is_dir()
+    assert (other / "data.csv.rows").is_dir()
+    introverts(120, seed=4).to_csv(other / "data.csv", index=False)
+    text = on_two_disks(tmp_path)
+    assert "Trained" not in text
+    assert "rank 1 has other rows than rank 0: " in text
 
 
 def test_an_mpiexec_of_another_mpi_is_named(data):

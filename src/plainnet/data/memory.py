@@ -27,13 +27,17 @@ def free_memory() -> int:
     return free
 
 
-def is_streamed(path: Path, header: bool, memory: int | None) -> bool:
-    """Return whether to stream a table: a folder, or one that needs more memory than the bound."""
+def is_streamed(path: Path, header: bool, memory: int | None, processes: int = 1) -> bool:
+    """Return whether to stream a table: a folder, or one that needs more memory than the bound.
+
+    By default each of the processes that read it on this machine has its share of the free half.
+    """
     if path.is_dir():
         return is_table_folder(path)
     if not path.is_file() or path.suffix.lower() not in (*PARQUET_SUFFIXES, *TEXT_SUFFIXES):
         return False
-    size, bound = path.stat().st_size, free_memory() // 2 if memory is None else memory
+    bound = free_memory() // 2 // processes if memory is None else memory
+    size = path.stat().st_size
     if size > limits.MAX_TABLE_BYTES:
         return True
     if size * _MOST < bound:  # for certain

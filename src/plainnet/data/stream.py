@@ -119,6 +119,8 @@ def _dataset(cached: CachedRows, options: StreamOptions, reused: bool) -> Datase
         return Examples(X, y.astype(np.int64) if target.task == "multiclass" else y)
 
     validation, test = (examples(p) if p.m else None for p in (parts["validation"], parts["test"]))
+    window, n = max(1, options.window // rows.layout.row_bytes), parts["sample"].m
+    sample = -(-np.arange(1, n + 1) * rows.m // n) - 1  # as `_Encoder` picks them
     return Dataset(
         schema,
         target,
@@ -126,7 +128,7 @@ def _dataset(cached: CachedRows, options: StreamOptions, reused: bool) -> Datase
         validation,
         test,
         [*notes, *schema.remarks()],
-        stream=RowStream(rows, max(1, options.window // rows.layout.row_bytes), counts, reused),
+        stream=RowStream(rows, window, counts, sample, reused),
     )
 
 

@@ -42,8 +42,7 @@ class DoctorWatch:
 
     def ready(self, data: "Dataset", net: Sequential) -> None:
         """Record the initial network."""
-        streamed = data.stream is not None
-        self._config = settled(self.given, data.train.X, data.target.task, streamed=streamed)
+        self._config = settled(self.given, data.train.X, data.target.task, m=data.m)
         self._data, self._recorder = data, Recorder(net)
 
     @property

@@ -89,8 +89,9 @@ class MPIRanks(Ranks):
                 "take the mpiexec of that one"
             )
         self._end = self.comm.Dup()
-        self._here = self.comm.Split_type(MPI.COMM_TYPE_SHARED).size  # ranks on this machine
-        self._threads = limited_threads(max(1, available_threads() // self._here))
+        local = self.comm.Split_type(MPI.COMM_TYPE_SHARED)
+        self.local_rank, self.local_size = local.rank, local.size
+        self._threads = limited_threads(max(1, available_threads() // self.local_size))
         self._watcher: subprocess.Popen[str] | None = None
 
     def _check(self) -> None:
@@ -126,6 +127,12 @@ class MPIRanks(Ranks):
         """Return the values of all ranks."""
         values: list[T] = self.comm.allgather(value)
         return values
+
+    def barrier(self) -> None:
+        """Wait until all ranks have called this, and leave the processor to others meanwhile."""
+        request = self.comm.Ibarrier()
+        while not request.Test():
+            time.sleep(POLL)
 
     def if_killed(self, text: str) -> None:
         """Let rank 0 print a text if the ranks are killed before the block ends."""

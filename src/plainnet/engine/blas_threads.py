@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from contextvars import ContextVar, copy_context
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any, TypeVar, final
 
 from plainnet.nn import pieces
 from plainnet.nn.convolution import Conv2D
@@ -57,32 +57,42 @@ def engine_threads(
     return shared_pieces(threads) if shares else limited_threads(threads)
 
 
-def run_together(
-    calls: Sequence[Callable[[], T]], end: Callable[[], Any] = lambda: None
-) -> list[T]:
-    """Run each function in a thread of its own, whose products use that thread only.
+@final
+class Team:
+    """Threads that run functions together; the caller is one of them, the others are kept."""
 
-    Call ``end``, which has the others return, and raise RuntimeError if a thread cannot start.
-    """
-    from concurrent.futures import ThreadPoolExecutor  # slow to import
+    def __init__(self) -> None:
+        self._pool: Any = None
 
-    # Before the threads: BLAS takes up to ten times as long when it is set during a product. They
-    # copy the context for the limit, and for NumPy's handling of overflow.
-    with limited_threads(1), ThreadPoolExecutor(len(calls)) as pool:
-        try:
-            parts = [pool.submit(copy_context().run, f) for f in calls]
-        except RuntimeError:
-            end()
-            raise
-        return [part.result() for part in parts]
+    def run(
+        self, calls: Sequence[Callable[[], T]], end: Callable[[], Any] = lambda: None
+    ) -> list[T]:
+        """Run each function in a thread of its own, whose products use that thread only.
+
+        After an error, call ``end``, which has the others return; it is a RuntimeError where a
+        thread cannot start.
+        """
+        from concurrent.futures import ThreadPoolExecutor  # slow to import
+
+        # Before the threads: BLAS takes up to ten times as long when it is set during a product.
+        # They copy the context for the limit, and for NumPy's handling of overflow.
+        with limited_threads(1):
+            if self._pool is None:
+                self._pool = ThreadPoolExecutor(max(1, len(calls) - 1))
+            try:
+                parts = [self._pool.submit(copy_context().run, f) for f in calls[1:]]
+                return [calls[0](), *(part.result() for part in parts)]
+            except BaseException:
+                end()
+                self._pool.shutdown()
+                self._pool = None
+                raise
 
 
 @contextmanager
 def shared_pieces(threads: int) -> Iterator[None]:
     """Share the pieces of batches among threads inside the block; their products use one each."""
-    from concurrent.futures import ThreadPoolExecutor  # slow to import
-
-    process = os.getpid()
+    team, process = Team(), os.getpid()
 
     def run(f: Callable[[slice], Any], rows: Sequence[slice]) -> list[Any]:
         results, left = [None] * len(rows), enumerate(rows)
@@ -91,22 +101,18 @@ def shared_pieces(threads: int) -> Iterator[None]:
             for i, part in left:  # other threads take some
                 results[i] = f(part)
 
-        others = []
         if len(rows) > 1 and os.getpid() == process:  # a forked process has no threads
-            with suppress(RuntimeError):  # a thread cannot start: the others take its pieces
-                for _ in range(threads - 1):
-                    others.append(pool.submit(copy_context().run, take))
-        take()
-        for other in others:
-            other.result()
-        return results
+            with suppress(RuntimeError):  # a thread cannot start
+                team.run([take] * threads)
+                return results
+        return [f(part) for part in rows]
 
-    with limited_threads(1), ThreadPoolExecutor(threads - 1) as pool:
-        token = pieces.run.set(run)
-        try:
+    token = pieces.run.set(run)
+    try:
+        with limited_threads(1):
             yield
-        finally:
-            pieces.run.reset(token)
+    finally:
+        pieces.run.reset(token)
 
 
 @contextmanager

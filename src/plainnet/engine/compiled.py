@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, final
 
 import numpy as np
 
-from plainnet.engine.blas_threads import blas_threads, run_together
+from plainnet.engine.blas_threads import Team, blas_threads
 from plainnet.engine.program import Program
 from plainnet.engine.row_space import RowDense
 from plainnet.nn.network import Transform
@@ -43,6 +43,7 @@ class Runner:
 
     def __init__(self, interpret: Callable[..., int], program: Program) -> None:
         self._interpret, self.program, self.net = interpret, program, program.net
+        self._team = Team()
         self.first = 0  # instruction of a batch
         self._code = np.array([i[:-2] for i in program.code], np.int64)
         self._constants = np.array([(*i.c, 0.0, 0.0, 0.0)[:3] for i in program.code])
@@ -97,7 +98,7 @@ class Runner:
         if threads > 1:
             end = partial(meeting.fill, 2**62)  # all have met, and one has ended
             with suppress(RuntimeError):  # a thread cannot start: nothing has changed yet
-                return run_together([partial(call, i) for i in range(threads)], end)[0]
+                return self._team.run([partial(call, i) for i in range(threads)], end)[0]
             threads = 1
         return call(0)
 
@@ -157,11 +158,11 @@ class CompiledForward:
     """`Sequential.predict_logits` with compiled code."""
 
     def __init__(self, runner: Runner) -> None:
-        self.runner, self.net = runner, runner.net
+        self.runner, self.net, self.size = runner, runner.net, runner.program.m
 
     def __call__(self, X: Array, transform: Transform | None = None) -> Array:
         """Compute the output of every row."""
-        m, net = self.runner.program.m, self.net
+        m, net = self.size, self.net
         Z = np.empty((len(X), net.n_out), net.dtype)
         rows = m if transform else m * BATCHES
         for start in range(0, len(X), rows):

@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from plainnet.engine.blas_threads import (
+    Team,
     available_threads,
     blas_threads,
     engine_threads,
-    run_together,
 )
 from plainnet.engine.choice import compiled
 from plainnet.engine.compiled import CompiledForward
@@ -60,17 +60,22 @@ def predict_logits(
     True
     """
     rows = net.validate_input(X) if transform is None else np.atleast_1d(X)
-    size, make = net.batch_rows, partial(forward_of, engine, net, len(rows))
+    forward = forward_of(engine, net, len(rows))
+    engine, size = "numpy", net.batch_rows
+    if isinstance(forward, CompiledForward):
+        engine, size = "compiled", forward.size
     threads = min(available_threads(), len(rows) // (size * BATCHES))
     if threads < 2:
-        forward, n = make(), blas_threads(net, min(size, len(rows)), train=False)
-        used = "compiled" if isinstance(forward, CompiledForward) else "numpy"
-        with engine_threads(net, n, used):
+        n = blas_threads(net, min(size, len(rows)), train=False)
+        with engine_threads(net, n, engine):
             return forward(rows, transform=transform)
     share = size * -(-len(rows) // (size * threads))  # full batches, the same as without threads
     shares = [rows[start : start + share] for start in range(0, len(rows), share)]
-    parts = [partial(make(), part, transform=transform) for part in shares]
-    return np.concatenate(run_together(parts))
+    forwards = [forward, *(forward_of(engine, net, len(rows)) for _ in shares[1:])]
+    parts = [
+        partial(f, part, transform=transform) for f, part in zip(forwards, shares, strict=True)
+    ]
+    return np.concatenate(Team().run(parts))
 
 
 def forward_of(engine: str, net: Sequential, m: int = 2**20) -> Forward:

@@ -1,6 +1,6 @@
 """Single examples: their names, their scores, and the removal of extreme examples."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -27,6 +27,7 @@ class NamedExamples(NamedTuple):
     X: Array
     y: Array
     numbers: Array | None = None  # of rows or picture files as read, from 1; those left out count
+    all_rows: Mapping[str, float] | None = None  # number and scores of those that these are some of
 
     @property
     def rows(self) -> "Examples":

@@ -21,7 +21,7 @@ _SAMPLED = 2  # a use of the random numbers of rows
 def sample_and_score(
     model: Model, schema: "TableSchema", path: Path, notes: list[str]
 ) -> NamedExamples:
-    """Return a random sample of the rows of a table, and note the scores of all of them."""
+    """Return a random sample of the rows of a table, with the scores of all of them."""
     from plainnet.data.row_sample import uniform
     from plainnet.data.stream import most_rows, rows_of
     from plainnet.data.table_stream import TableStream
@@ -45,16 +45,17 @@ def sample_and_score(
         kept = _smallest(most, [*kept, [a[usable] for a in (keys, X, y, numbers)]])
     if not n:
         raise DataError(f"no row of {path.name!r} has a target and can be evaluated")
-    name, score = "mean absolute error", number(sums[1] / n)
-    if target.task != "regression":
-        name, score = "accuracy", percent(float(sums[1] / n))
+    mean_loss, mean = (sums / n).tolist()
+    name, key, score = "accuracy", "accuracy", percent(mean)
+    if target.task == "regression":
+        name, key, score = "mean absolute error", "mae", number(mean)
     _, X, y, numbers = _smallest(most, kept, join=True)[0]
     notes.append(
         f"{path.name} does not fit in memory: {len(X):,} of its rows, drawn at random, are "
         f"evaluated; of all {n:,} rows with a target, the {name} is {score} and the loss "
-        f"{number(sums[0] / n)}"
+        f"{number(mean_loss)}"
     )
-    return NamedExamples(numbers, X, y, numbers)
+    return NamedExamples(numbers, X, y, numbers, {"rows": n, "loss": mean_loss, key: mean})
 
 
 def _smallest(most: int, parts: list[list[Array]], join: bool = False) -> list[list[Array]]:

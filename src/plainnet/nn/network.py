@@ -160,9 +160,9 @@ class Sequential:
         >>> Z = net.forward(np.ones((1000, 2)))
         >>> net.release()
         >>> net.layers[0].X.shape
-        (1, 2)
+        (0, 2)
         """
-        self.forward(np.zeros((1, *self.in_shape)))
+        self.forward(np.zeros((0, *self.in_shape)))
 
     def set_rng(self, rng: np.random.Generator) -> None:
         """Draw the masks of dropout from another generator, which is not copied.

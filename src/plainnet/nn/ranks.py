@@ -4,7 +4,7 @@ from __future__ import annotations  # else np.random.Generator costs an import o
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, final
 
 import numpy as np
@@ -19,10 +19,12 @@ class Ranks(ABC):
     """The processes that train one network together.
 
     All of them take the same steps in the same order. ``rank`` is the number of this process,
-    ``size`` that of all; ``m`` counts the rows of the current batch on all ranks.
+    ``size`` that of all; ``local_rank`` and ``local_size`` count those of this machine; ``m``
+    counts the rows of the current batch on all ranks.
     """
 
     rank, size = 0, 1
+    local_rank, local_size = 0, 1
     m = 0
 
     @abstractmethod
@@ -40,6 +42,20 @@ class Ranks(ABC):
     @abstractmethod
     def gather(self, value: T) -> list[T]:
         """Return the values of all ranks."""
+
+    @abstractmethod
+    def barrier(self) -> None:
+        """Wait until all ranks have called this, and leave the processor to others meanwhile."""
+
+    @final
+    def in_turn(self, function: Callable[[], T]) -> T:
+        """Call a function on rank 0, then on the first of other machines, then on the others."""
+        own = min(self.rank, 1) + min(self.local_rank, 1)
+        for turn in range(3):
+            if turn == own:
+                result = function()
+            self.barrier()
+        return result
 
     @final
     def share(self, m: int) -> slice:
@@ -121,6 +137,9 @@ class OneRank(Ranks):
     def gather(self, value: T) -> list[T]:
         """Return the value."""
         return [value]
+
+    def barrier(self) -> None:
+        """Return at once."""
 
 
 ALONE = OneRank()

@@ -81,7 +81,7 @@ def fit(
         Training starts from its current parameters.
     X : array of shape (m, *in_shape), or RowStream
         The rows; with ``transform``, its input (such as uint8 pictures). Or rows with their targets
-        that stay in a file: ``y`` is None, and neither weights of rows nor members are possible.
+        that stay in a file: ``y`` is None, and weights of rows are impossible.
     y : array
         Targets in a form that the loss takes.
     loss : Loss
@@ -190,8 +190,10 @@ def fit(
     space: RowSpace | None = None
     batches: Batches | StreamedBatches
     if isinstance(X, RowStream):
-        batches, held_out = streamed_data(net, loss, X, batch_size, validation_data, class_weight)
-        rows = X.rows.checksums, None, None, *(held_out or ()), batches.X
+        batches, held_out = streamed_data(
+            net, loss, X, batch_size, validation_data, class_weight, members, ranks
+        )
+        rows = X.rows.checksums, None, members and members.cycle, *(held_out or ()), batches.X
     else:
         X, y, weight, held_out = fit_data(
             net,

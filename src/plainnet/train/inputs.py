@@ -3,7 +3,7 @@
 from __future__ import annotations  # else np.random.Generator costs an import of 13 ms
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -13,6 +13,7 @@ from plainnet.errors import PlainnetError, TrainingError
 from plainnet.nn.losses import Loss, is_positive
 from plainnet.nn.network import Sequential, Transform
 from plainnet.nn.parameters import Array
+from plainnet.nn.ranks import ALONE, Ranks
 from plainnet.nn.validation import as_array, check_range
 from plainnet.train.members import Members
 from plainnet.train.row_file import RowStream, StreamedBatches
@@ -67,6 +68,8 @@ def streamed_data(
     batch_size: int | None,
     validation_data: Sequence[ArrayLike] | None,
     class_weight: ClassWeight | None,
+    members: Members | None = None,
+    ranks: Ranks = ALONE,
 ) -> tuple[StreamedBatches, tuple[Array, Array] | None]:
     """Return the batches of rows that stay in a file, and (X, y) of the validation rows."""
     if batch_size is None:
@@ -74,21 +77,28 @@ def streamed_data(
             f"the {stream.rows.m:,} training rows do not fit in memory together: give a "
             "batch size, or more memory"
         )
+    if members is not None and (members.cycle is None or validation_data is None):
+        raise PlainnetError(
+            "members of rows that stay in a file need the folds of all rows as cycle, and some of "
+            "the rows, whose folds are fold, as validation_data"
+        )
+    n_out = net.n_out if members is None else net.n_out // members.k
     if isinstance(class_weight, str):
         counts = np.array(stream.class_counts)
         weights = _class_weights(np.arange(len(counts)), counts, len(counts), class_weight)
         class_weight = dict(enumerate(weights.tolist()))
 
-    def targets(y: Array) -> tuple[Array, Array | None]:
+    def targets(y: Array, numbers: Callable[[], Array]) -> tuple[Array, Array | None]:
         flat = y[:, 0].astype(np.int64) if "multiclass" in loss.tasks else y
-        encoded = np.asarray(loss.encode(flat, net.n_out, net.dtype))
-        return encoded, with_class_weights(None, loss, encoded, net.n_out, class_weight)
+        encoded = np.asarray(loss.encode(flat, n_out, net.dtype))
+        weight = with_class_weights(None, loss, encoded, n_out, class_weight)
+        return encoded, weight if members is None else members.of_rows(numbers()).weights(weight)
 
     held_out = None
     if validation_data is not None:
         X, y = validation_data
-        held_out = _checked_rows(net, net.n_out, loss, X, y, None, "X of validation_data")
-    return StreamedBatches(stream, batch_size, targets), held_out
+        held_out = _checked_rows(net, n_out, loss, X, y, None, "X of validation_data")
+    return StreamedBatches(stream, batch_size, targets, ranks), held_out
 
 
 def _checked_rows(

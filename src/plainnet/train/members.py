@@ -26,6 +26,9 @@ class Members(NamedTuple):
         The number of members; their outputs stand side by side.
     fold : int array of shape (m,)
         Member j trains on all rows but those of fold j, and validates with these.
+    cycle : int array, optional
+        The folds of rows that stay in a file, by their numbers and over and over again; ``fold`` is
+        that of the rows to validate with, some of them.
 
     Examples
     --------
@@ -38,6 +41,7 @@ class Members(NamedTuple):
 
     k: int
     fold: Array
+    cycle: Array | None = None
 
     def weights(self, weight: Array | None) -> Array:
         """Return the weight of each row for each member, 0 for rows of its own fold."""
@@ -45,6 +49,11 @@ class Members(NamedTuple):
         if weight is not None:
             trains *= weight[:, None]
         return trains
+
+    def of_rows(self, numbers: Array) -> Members:
+        """Return the members with the folds of some rows that stay in a file."""
+        assert self.cycle is not None  # for the type checker
+        return self._replace(fold=self.cycle.take(numbers, mode="wrap"))
 
     def validating(self, net: Sequential, X: Array, transform: Transform | None = None) -> Array:
         """Return for each row the output of the member that has not trained on it."""

@@ -5,6 +5,7 @@ from __future__ import annotations  # else np.random.Generator costs an import o
 import os
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple, final
 
@@ -12,10 +13,11 @@ import numpy as np
 
 from plainnet.errors import DataError
 from plainnet.nn.parameters import Array
-from plainnet.nn.ranks import ALONE
+from plainnet.nn.ranks import Ranks
 from plainnet.train.batches import Batch, Window, batch_bounds
 
-Targets = Callable[[Array], tuple[Array, Array | None]]
+# Returns targets and weights from the targets in a file, and a function for the rows' numbers.
+Targets = Callable[[Array, Callable[[], Array]], tuple[Array, Array | None]]
 
 
 class RowLayout(NamedTuple):
@@ -88,6 +90,13 @@ class RowFile:
                     part[low - start : high - start] = rows[low - first : high - first]
         return X, y
 
+    def numbers(self, blocks: Array, start: int, stop: int) -> Array:
+        """Return the numbers in the file of the rows from `start` to `stop` of some blocks."""
+        lengths, rows = self.lengths[blocks], np.arange(start, stop)
+        ends = np.cumsum(lengths)
+        shift = blocks * self.layout.block - (ends - lengths)
+        return np.asarray(rows + shift[np.searchsorted(ends, rows, "right")])
+
     def _read(self, block: int, X: Array, y: Array) -> None:
         """Read a block, and check it the first time."""
         self._file.seek(block * self.layout.block * self.layout.row_bytes)
@@ -119,6 +128,7 @@ class RowStream(NamedTuple):
     rows: RowFile
     window: int  # rows in memory at a time
     class_counts: tuple[int, ...]  # rows of each class; empty for other tasks
+    sample: Array  # numbers of the rows of a sample that is in memory
     reused: bool = False  # whether an earlier training wrote them
 
 
@@ -127,18 +137,18 @@ class StreamedBatches:
     """The rows of a file in batches, as `Batches` gives those in memory.
 
     Each epoch takes the blocks of the file in a random order. A window is read at a time, and its
-    rows are shuffled.
+    rows are shuffled. The batches of a window have rows of all its blocks, so every rank reads all.
     """
 
-    def __init__(self, stream: RowStream, batch_size: int, targets: Targets) -> None:
+    def __init__(self, stream: RowStream, batch_size: int, targets: Targets, ranks: Ranks) -> None:
         rows, window, *_ = stream
         self.rows, self._targets = rows, targets
         self.m, self.batch_size = rows.m, min(batch_size, rows.m)
-        self.full, self.transform, self.augment, self.ranks = False, None, None, ALONE
+        self.full, self.transform, self.augment, self.ranks = False, None, None, ranks
         self.bounds = batch_bounds(self.m, self.batch_size)
         self._in_window = max(1, window // self.batch_size)  # batches
-        self.X, y = rows.gather(np.arange(len(rows.checksums)), 0, 1)  # a row for its shape
-        self.y, self.weight = targets(y)
+        blocks = np.arange(len(rows.checksums))
+        self.X, self.y, self.weight = self._rows(blocks, 0, 1)  # a row for its shape
 
     def __len__(self) -> int:
         """Return the number of batches in an epoch."""
@@ -151,7 +161,9 @@ class StreamedBatches:
                 rows = window.order[window.bounds[i] : window.bounds[i + 1]]
                 weight = None if window.weight is None else window.weight[rows]
                 total = len(rows) if weight is None else float(weight.sum())
-                yield Batch(window.X[rows], window.y[rows], weight, len(rows), total)
+                own = self.ranks.share(len(rows))
+                weight = None if weight is None else weight[own]
+                yield Batch(window.X[rows[own]], window.y[rows[own]], weight, len(rows), total)
 
     def windows(self, rng: np.random.Generator, done: int = 0) -> Iterator[Window]:
         """Yield the windows of one epoch from the one that holds batch `done`."""
@@ -161,8 +173,12 @@ class StreamedBatches:
         for first in range(done // size * size, len(self), size):
             bounds = self.bounds[first : first + size + 1]
             start, stop = int(bounds[0]), int(bounds[-1])
-            X, y = self.rows.gather(blocks, start, stop)
+            rows = self._rows(blocks, start, stop)
             self.rows.prepare(blocks[stop // block : (2 * stop - start) // block])  # the next one
-            y, weight = self._targets(y)
-            order = np.random.default_rng([seed, first]).permutation(len(X))
-            yield Window(X, y, weight, order, bounds - start, first)
+            order = np.random.default_rng([seed, first]).permutation(stop - start)
+            yield Window(*rows, order, bounds - start, first)
+
+    def _rows(self, blocks: Array, start: int, stop: int) -> tuple[Array, Array, Array | None]:
+        """Return X, targets and weights of the rows from `start` to `stop` of some blocks."""
+        X, y = self.rows.gather(blocks, start, stop)
+        return X, *self._targets(y, partial(self.rows.numbers, blocks, start, stop))

@@ -1,5 +1,6 @@
 """Predictions and evaluations of tables that a bound of 100 kilobytes makes too large."""
 
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from plainnet.data import table_stream
+from plainnet.data import stream, table_stream
 
 TRAIN = ("--target", "y", "--hidden", "8", "--epochs", "2", "--out", "m.safetensors")
 
@@ -80,6 +81,19 @@ def test_an_evaluation_scores_all_rows(cli: Callable[..., Any], model: Path) -> 
     assert "4,000 of its rows, drawn at random, are evaluated" in result.err
     assert note in result.err
     assert result.out.splitlines()[2:6] == whole.splitlines()[2:6]  # the sample has all rows
+
+
+def test_the_json_of_a_sample_has_the_scores_of_all_rows(
+    cli: Callable[..., Any], model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream, "MOST_ROWS", 1000)
+    whole = json.loads(cli("evaluate", model, "a.csv", "--json").out)
+    sample = json.loads(cli("evaluate", model, "a.csv", "--json", "--memory", "10KB").out)
+    assert "all_rows" not in whole
+    assert sample["rows"] == 1000
+    names = ("rows", "loss", "accuracy")
+    assert sample["all_rows"] == pytest.approx({name: whole[name] for name in names})
+    assert sample["loss"] != pytest.approx(whole["loss"])
 
 
 def test_a_folder_of_tables(cli: Callable[..., Any], tmp_path: Path) -> None:

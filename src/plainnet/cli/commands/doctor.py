@@ -122,8 +122,7 @@ def _diagnose_training(path: Path, config: TrainConfig, quiet: bool) -> tuple[li
         data = load(path, config, progress=progress)
         # held-out rows serve as validation rows, to find the epoch in which overfitting starts;
         # the members of a tabular network have their own
-        streamed = data.stream is not None
-        settings = settled(config, data.train.X, data.target.task, streamed=streamed)
+        settings = settled(config, data.train.X, data.target.task, m=data.m)
         own = data.validation is not None or settings.network == "tabular"
         watched = data if own else replace(data, validation=data.test)
 

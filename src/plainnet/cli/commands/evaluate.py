@@ -61,7 +61,8 @@ def evaluate(
         A table with the target column, a folder of tables, or a folder with a folder of pictures
         for each class.
     json
-        Print one JSON object instead: loss, accuracy, precision, recall, f1, roc_auc, ...
+        Print one JSON object instead: loss, accuracy, precision, recall, f1, roc_auc, ...; of a
+        table larger than memory they are those of a sample, and all_rows has those of the table.
     detail
         Show all scores: each class, calibration, thresholds, differences from each baseline.
     costs
@@ -86,7 +87,8 @@ def evaluate(
     evaluation = evaluate_model(trained, examples.rows, costs=costs)
     console = output()
     if json:
-        print_json(evaluation.to_json())
+        whole = {} if examples.all_rows is None else {"all_rows": dict(examples.all_rows)}
+        print_json(evaluation.to_json() | whole)
         console = errors()  # stdout holds nothing but the JSON
     else:
         show_evaluation(console, trained.target, evaluation, matrix=True, detail=detail)

@@ -48,7 +48,7 @@ def gradcheck(
     trained = Model.load(model)
     notes: list[str] = []
     with reading(errors()) as progress:
-        _, X, y, _ = read_rows(trained, path, progress=progress, notes=notes)
+        X, y = read_rows(trained, path, progress=progress, notes=notes).rows
     print_notes(notes)
     chosen = np.unique(np.linspace(0, len(y) - 1, rows).astype(int))
     trained.forward(X[chosen])  # refuses a network whose numbers overflow

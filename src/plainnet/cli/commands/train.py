@@ -280,7 +280,7 @@ def show_start(console: Console, net: Sequential, config: Config, data: "Dataset
     """Show the network and how it will be trained."""
     show_network(console, net)
     console.print()
-    config = settled(config, data.train.X, data.target.task, streamed=data.stream is not None)
+    config = settled(config, data.train.X, data.target.task, m=data.m)
     text = training_text(config, data.m, pictures=data.train.X.ndim == 4)
     print_line(console, f"Training: {text}")
 
