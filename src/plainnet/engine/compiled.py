@@ -68,32 +68,13 @@ class Runner:
         weights, the weights, the metric and the rows added, and the last loss.
         """
         vectors, draws, rates, t = update
-        per_epoch = len(rates) // len(sums)
-
         threads, meeting = self._threads(), np.zeros(2, np.int64)
+        program = self._code, self._constants, self._shapes, self.first
+        batches = len(rates) // len(sums), tuple(data), order, bounds
+        rest = draws, rates, t, vectors, self.work, sums
 
         def call(part: int) -> int:
-            return int(
-                self._interpret(
-                    self._code,
-                    self._constants,
-                    self._shapes,
-                    self.first,
-                    part,
-                    threads,
-                    meeting,
-                    per_epoch,
-                    tuple(data),
-                    order,
-                    bounds,
-                    draws,
-                    rates,
-                    t,
-                    vectors,
-                    self.work,
-                    sums,
-                )
-            )
+            return int(self._interpret(*program, part, threads, meeting, *batches, *rest))
 
         if threads > 1:
             end = partial(meeting.fill, 2**62)  # all have met, and one has ended
