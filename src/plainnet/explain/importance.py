@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plainnet.data.images import ImageSchema
-from plainnet.engine.blas_threads import blas_threads, limited_threads
+from plainnet.engine.blas_threads import blas_threads, engine_threads
 from plainnet.errors import PlainnetError
 from plainnet.evaluate.feature_spans import feature_spans
 from plainnet.evaluate.per_example import Floats, NamedExamples, row_scores
@@ -74,7 +74,7 @@ def importance(
 
     sign = 1.0 if model.target.task == "regression" else -1.0
     importances = []
-    with limited_threads(blas_threads(model.net, 256, train=False)):
+    with engine_threads(model.net, blas_threads(model.net, 256, train=False)):
         baseline = measure(np.arange(len(X)), np.arange(0))
         for name, columns in groups(model):
             rise = _rise(measure, columns, baseline, repeats, rng)
