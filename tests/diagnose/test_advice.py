@@ -341,6 +341,7 @@ def test_default_networks_are_trained_with_adam_before_they_are_trained_longer()
     cause, advice = enlarge(replace(slow, config=config))
     assert "Gradient descent is slow" in cause
     assert advice["advice"] == "--optimizer adam without --lr"
+    assert slow_down(replace(slow, config=config))["options"] == advice["options"]
     assert "epochs" in enlarge(replace(slow, config=replace(config, network="mlp")))[1]["options"]
 
 

@@ -34,9 +34,11 @@ def initialize(snapshot: TrainingSnapshot) -> dict[str, Any]:
 
 
 def slow_down(snapshot: TrainingSnapshot, *others: dict[str, Any]) -> dict[str, Any]:
-    """Lower the learning rate."""
-    remedies = smaller_weights(snapshot), lower(snapshot), *others
-    return remedy(snapshot.options, *remedies, otherwise=_SCALED)
+    """Lower the learning rate; for a tabular network, which would then hardly learn, take Adam."""
+    options = snapshot.options
+    adam = _ADAM if options.network == "tabular" and options.optimizer == "sgd" else {}
+    remedies = smaller_weights(snapshot), adam, lower(snapshot), *others
+    return remedy(options, *remedies, otherwise=_SCALED)
 
 
 def lower(snapshot: TrainingSnapshot) -> dict[str, Any]:
