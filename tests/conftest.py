@@ -1,8 +1,11 @@
 """Settings and fixtures for all tests."""
 
+import io
 import os
 import signal
 import tempfile
+from collections.abc import Callable
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import pytest
@@ -39,6 +42,30 @@ def shared_data(shared_data_or_none: Path | None) -> Path:
     if shared_data_or_none is None:
         pytest.skip(f"the real data is missing: no folder {SHARED_DATA}")
     return shared_data_or_none
+
+
+@pytest.fixture(scope="session")
+def demo_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Return a function: a folder with the files and the output of a demo, run once for all."""
+    from filelock import FileLock
+
+    from plainnet.cli import main
+
+    base = tmp_path_factory.getbasetemp()
+    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+    def folder(name: str) -> Path:
+        path = base / f"demo-{name}"
+        with FileLock(f"{path}.lock"):
+            if not (path / "output.txt").exists():
+                path.mkdir(exist_ok=True)
+                with redirect_stdout(io.StringIO()) as out, redirect_stderr(io.StringIO()) as err:
+                    assert main(["demo", name, "--out-dir", str(path)]) == 0
+                assert err.getvalue() == ""
+                (path / "output.txt").write_text(out.getvalue(), encoding="utf-8")
+        return path
+
+    return folder
 
 
 @pytest.fixture

@@ -12,7 +12,6 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import pytest
-from filelock import FileLock
 
 from plainnet.cli import main
 from plainnet.cli.commands import play
@@ -28,26 +27,8 @@ def blocks(document, language):
     return re.findall(rf"^```{language}\n(.*?)^```", document.read_text(), re.DOTALL | re.MULTILINE)
 
 
-@pytest.fixture(scope="session")
-def demo(tmp_path_factory):
-    """A folder with the files of a demo, which runs once for all documents and processes."""
-    base = tmp_path_factory.getbasetemp()
-    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
-
-    def folder(name):
-        path = base / f"demo-{name}"
-        with FileLock(f"{path}.lock"):
-            if not (path / "ran").exists():
-                path.mkdir(exist_ok=True)
-                assert main(["demo", name, "--out-dir", str(path)]) == 0
-                (path / "ran").touch()
-        return path
-
-    return folder
-
-
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
-def test_commands(document, demo, tmp_path, monkeypatch, capsys):
+def test_commands(document, demo_folder, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(play, "serve", lambda *_: None)  # which would end at Ctrl-C
     for block in blocks(document, "sh"):
@@ -64,7 +45,7 @@ def test_commands(document, demo, tmp_path, monkeypatch, capsys):
                 continue
             assert words[0] == "plainnet", line
             if words[1] == "demo" and len(words) == 3:
-                shutil.copytree(demo(words[2]), tmp_path, dirs_exist_ok=True)
+                shutil.copytree(demo_folder(words[2]), tmp_path, dirs_exist_ok=True)
                 continue
             expected = 1 if line.endswith("# ends with 1") else 0  # an expected problem
             with ctrl_c_in_third_epoch(monkeypatch) if "# Ctrl-C" in line else nullcontext():

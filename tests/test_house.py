@@ -355,14 +355,14 @@ def test_file_has_at_most_300_lines_of_code(path):
     assert lines_of_code(path.read_text(encoding="utf-8")) <= 300
 
 
-def test_nn_optim_and_train_have_at_most_3300_lines_of_code():
+def test_nn_optim_and_train_have_at_most_3360_lines_of_code():
     sizes = {
         module: lines_of_code(path.read_text(encoding="utf-8"))
         for module, path in MODULES.items()
         if any(is_inside(module, f"plainnet.{part}") for part in ("nn", "optim", "train"))
         and path.name != "__init__.py"  # only lists of names
     }
-    assert sum(sizes.values()) <= 3300, sizes
+    assert sum(sizes.values()) <= 3360, sizes
 
 
 def test_engine_has_at_most_1890_lines_of_code():

@@ -91,14 +91,14 @@ class Config(ABC):
     )
     memory: str | None = _data(
         None,
-        "Memory for the rows of a table, such as 2GB. A larger table is encoded once to files and "
-        "read from there.",
+        "Memory for rows or pictures, such as 2GB. A larger table, or folder of pictures, is "
+        "encoded once to files and read from there.",
         default_text="half of what is free",
     )
     cache_dir: str | None = _data(
         None,
-        "Folder for the encoded rows of a table larger than memory.",
-        default_text="beside the table",
+        "Folder for the encoded rows or pictures of data larger than memory.",
+        default_text="beside the data",
     )
     test_fraction: float = _data(0.2, "Share of the rows held out to evaluate with.", high=1)
     validation_fraction: float = _data(

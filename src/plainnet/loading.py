@@ -36,9 +36,8 @@ def load(
         return data
     if (streamed := _streamed(data, config, progress, ranks)) is not None:
         return streamed
-    source = _source(data, config, progress)
     return split(
-        source,
+        _images_in_file(data, config, progress, ranks) or _source(data, config, progress),
         rng(config, 0),
         test_fraction=config.test_fraction,
         validation_fraction=config.validation_fraction,
@@ -58,10 +57,7 @@ def _streamed(
     if not any(ranks.gather(is_streamed(path, config.header, memory, ranks.local_size))):
         return None
     if config.group_duplicates:
-        raise PlainnetError(
-            f"{str(data)!r} does not fit in memory, so that its rows cannot be compared with each "
-            "other: leave out group_duplicates, or give more memory"
-        )
+        raise _not_together(data)
     options = StreamOptions(
         config.target,
         cast("Task | None", config.task),
@@ -82,11 +78,18 @@ def load_folds(
     data: "Data", config: Config, k: int, *, progress: "Progress | None" = None
 ) -> "Folds":
     """Read data, hold out the test rows that `train` would, and deal the others into folds."""
+    from plainnet.data.memory import is_streamed
     from plainnet.data.splits import fold
 
     config = config.resolved(images=are_pictures(data))
     check(config)
-    source = _source(data, config, progress)
+    if isinstance(data, str | Path) and is_streamed(Path(data), config.header, config.memory_bytes):
+        raise PlainnetError(
+            f"{str(data)!r} is too large, or a folder, and a search deals all rows of one table "
+            "into folds: give a table with some of its rows, or more memory, and train on all rows "
+            "with the best options"
+        )
+    source = _images_in_file(data, config, progress) or _source(data, config, progress)
     return fold(source, k, rng(config, 0), rng(config, 3), test_fraction=config.test_fraction)
 
 
@@ -99,6 +102,34 @@ def are_pictures(data: "Data") -> bool:
     if isinstance(data, tuple):
         return np.ndim(data[0]) == 4
     return getattr(data, "train", None) is not None and data.train.X.ndim == 4
+
+
+def _images_in_file(
+    data: "Data", config: ResolvedConfig, progress: "Progress | None", ranks: Ranks = ALONE
+) -> "Source | None":
+    """Return the pictures of a folder that do not fit in memory, decoded to a cache."""
+    from plainnet.data.dataset import image_options
+    from plainnet.data.image_stream import StreamedImages
+    from plainnet.data.memory import are_images_streamed
+
+    if not isinstance(data, str | Path) or not are_pictures(data):
+        return None
+    path, size, memory = Path(data), config.size, config.memory_bytes
+    if not any(ranks.gather(are_images_streamed(path, size, memory, ranks.local_size))):
+        return None
+    image_options({"target": config.target, "task": config.task, "kinds": config.kind})
+    if config.group_duplicates:
+        raise _not_together(data)
+    folder = None if config.cache_dir is None else Path(config.cache_dir)
+    options = config.strict, config.standardize, memory, folder, progress
+    return ranks.in_turn(lambda: StreamedImages(path, size, *options))
+
+
+def _not_together(data: "str | Path") -> PlainnetError:
+    return PlainnetError(
+        f"{str(data)!r} does not fit in memory, so that its rows cannot be compared with each "
+        "other: leave out group_duplicates, or give more memory"
+    )
 
 
 def _source(data: "Data", config: ResolvedConfig, progress: "Progress | None") -> "Source":

@@ -212,7 +212,8 @@ class Model:
         DataError
             If the input does not fit the schema; the message names row, column and value.
         """
-        from plainnet.data.images import image_files, read_files, to_gray
+        from plainnet.data.image_folder import image_files
+        from plainnet.data.images import read_files, to_gray
         from plainnet.data.table_schema import TableSchema
 
         if isinstance(self.schema, TableSchema):

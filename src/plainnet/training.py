@@ -221,7 +221,7 @@ def untrained(data: "Dataset", config: Config, members: Sequential | None = None
         net = mean_of_groups(members)
     model = Model(data.schema, data.target, net, loss)
     if _flattens_pictures(model):
-        net.params.views["dense1.W"][:, _constant(data)] = 0
+        net.params.views["dense1.W"][:, data.constant] = 0
     return model
 
 
@@ -230,16 +230,10 @@ def _flattens_pictures(model: Model) -> bool:
     return model.transform is not None and len(model.net.in_shape) == 1
 
 
-def _constant(data: "Dataset") -> Array:
-    from plainnet.data.images import constant_numbers
-
-    return constant_numbers(data.train.X)
-
-
 def _transform(model: Model, data: "Dataset") -> Transform | None:
     """Return a transform that sets features that never vary to 0, so that their weights stay 0."""
-    plain = model.transform
-    if not _flattens_pictures(model) or not (constant := _constant(data)).any():
+    plain, constant = model.transform, data.constant
+    if not _flattens_pictures(model) or constant is None or not constant.any():
         return plain
 
     def transform(X: Array) -> Array:

@@ -1,5 +1,6 @@
 """Fixtures of the command line: a function that runs it, and small data."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -42,17 +43,20 @@ def cli(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.
 
 
 @pytest.fixture
-def survey(tmp_path: Path) -> Path:
-    """A table of two classes."""
-    path = tmp_path / "survey.csv"
-    introverts(150).to_csv(path, index=False)
-    return path
+def without_boosting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Evaluate as without scikit-learn, which takes half the time of a short training."""
+    monkeypatch.setattr("plainnet.evaluate.evaluate.fit_boosting", lambda *_: None)
 
 
-@pytest.fixture
-def colors(tmp_path: Path) -> Path:
-    """A folder of twelve small pictures in two classes, easy to separate."""
-    folder = tmp_path / "colors"
+def write_survey(folder: Path) -> Path:
+    """Write a table of two classes."""
+    introverts(150).to_csv(folder / "survey.csv", index=False)
+    return folder / "survey.csv"
+
+
+def write_colors(folder: Path) -> Path:
+    """Write a folder of twelve small pictures in two classes, easy to separate."""
+    folder = folder / "colors"
     rng = np.random.default_rng(0)
     for name, channel in (("blue", 2), ("red", 0)):
         (folder / name).mkdir(parents=True)
@@ -64,30 +68,36 @@ def colors(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def trained(cli: Cli, survey: Path, tmp_path: Path) -> Path:
-    """A model of the table."""
-    path = tmp_path / "trained.safetensors"
-    assert cli("train", survey, "--epochs", 15, "--lr", 0.01, "--out", path).code == 0
-    return path
+def survey(tmp_path: Path) -> Path:
+    return write_survey(tmp_path)
 
 
 @pytest.fixture
-def painter(cli: Cli, colors: Path, tmp_path: Path) -> Path:
+def colors(tmp_path: Path) -> Path:
+    return write_colors(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a model of the table and one of the pictures."""
+    folder = tmp_path_factory.mktemp("models")
+    for data, out, options in (
+        (write_survey(folder), "trained", "--epochs 15"),
+        (write_colors(folder), "painter", "--network mlp --epochs 20 --size 8"),
+    ):
+        model = str(folder / f"{out}.safetensors")
+        command = ["train", str(data), *options.split(), "--lr", "0.01", "--out", model]
+        assert main(command) == 0
+    return folder
+
+
+@pytest.fixture
+def trained(cli: Cli, survey: Path, models: Path, tmp_path: Path) -> Path:
+    """A model of the table."""
+    return Path(shutil.copy(models / "trained.safetensors", tmp_path))
+
+
+@pytest.fixture
+def painter(cli: Cli, colors: Path, models: Path, tmp_path: Path) -> Path:
     """A model of the pictures."""
-    path = tmp_path / "painter.safetensors"
-    outcome = cli(
-        "train",
-        colors,
-        "--network",
-        "mlp",
-        "--epochs",
-        20,
-        "--size",
-        8,
-        "--lr",
-        0.01,
-        "--out",
-        path,
-    )
-    assert outcome.code == 0
-    return path
+    return Path(shutil.copy(models / "painter.safetensors", tmp_path))

@@ -15,6 +15,7 @@ from plainnet.cli import main
 from plainnet.model import Model
 
 PLAINNET = [sys.executable, "-m", "plainnet"]
+QUICK = ("--test-fraction", "0")  # no evaluation, whose imports take two seconds
 
 
 def run(*arguments: object, **options: object) -> "subprocess.CompletedProcess[str]":
@@ -69,14 +70,14 @@ def test_same_seed_same_bytes_in_two_processes(
 
 
 def test_one_line_per_epoch_when_piped(survey: Path, tmp_path: Path) -> None:
-    done = run("train", survey, "--epochs", 7, cwd=tmp_path)
+    done = run("train", survey, "--epochs", 7, *QUICK, cwd=tmp_path)
     assert sum(line.startswith("epoch ") for line in done.stdout.splitlines()) == 7
     assert "\x1b" not in done.stdout
 
 
 def test_ctrl_c_keeps_the_model(survey: Path, tmp_path: Path) -> None:
     out = tmp_path / "kept.safetensors"
-    tokens = ["train", str(survey), "--epochs", "20000", "--out", str(out)]
+    tokens = ["train", str(survey), "--epochs", "20000", *QUICK, "--out", str(out)]
     process = subprocess.Popen(
         [*PLAINNET, *tokens],
         stdout=subprocess.PIPE,
@@ -118,13 +119,14 @@ def test_ascii_terminal_shows_escapes(survey: Path, tmp_path: Path) -> None:
     text = survey.read_text().replace("Introvert", "Introvertí").replace("Stage_fear", "恐れ")
     survey.write_text(text, encoding="utf-8")
     environment = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
-    done = run("train", survey, "--epochs", 1, cwd=tmp_path, env=environment)
+    done = run("train", survey, "--epochs", 1, *QUICK, cwd=tmp_path, env=environment)
     assert (done.returncode, done.stderr) == (0, "")
     assert "Introvert\\xed" in done.stdout
 
 
 SLOWLY = """
 import sys, time
+sys.modules["sklearn"] = None  # importing it takes two seconds
 from plainnet.evaluate import evaluate
 from plainnet.cli import main
 from plainnet.diagnose.watch import DoctorWatch

@@ -21,6 +21,8 @@ from plainnet.cli.progress import TrainingDisplay
 from plainnet.model import Model
 from plainnet.storage import model_file as files
 
+pytestmark = pytest.mark.usefixtures("without_boosting")
+
 Cli = Callable[..., Any]
 ARGUMENTS = "--epochs 12 --dropout 0.2 --validation-fraction 0.2 --patience 11 --batch-size 16"
 
@@ -64,10 +66,18 @@ def kill(cli: Cli, press: Callable[..., None], epoch: int, *arguments: object) -
 
 
 @pytest.fixture
-def uninterrupted(cli: Cli, survey: Path, tmp_path: Path) -> bytes:
+def uninterrupted(cli: Cli, survey: Path, whole: list[bytes], tmp_path: Path) -> bytes:
     """Return the model of an uninterrupted training."""
-    assert cli("train", survey, ARGUMENTS, "--out whole.safetensors").code == 0
-    return (tmp_path / "whole.safetensors").read_bytes()
+    if not whole:
+        assert cli("train", survey, ARGUMENTS, "--out whole.safetensors").code == 0
+        whole.append((tmp_path / "whole.safetensors").read_bytes())
+    return whole[0]
+
+
+@pytest.fixture(scope="module")
+def whole() -> list[bytes]:
+    """The model of `uninterrupted`, once it is trained."""
+    return []
 
 
 def test_fifty_kills_at_random_moments(tmp_path: Path) -> None:

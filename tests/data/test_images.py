@@ -18,13 +18,8 @@ from PIL import Image, ImageOps
 
 from plainnet import limits
 from plainnet.data import decode, images
-from plainnet.data.images import (
-    ImageSchema,
-    _files_by_class,
-    image_files,
-    read_files,
-    read_images,
-)
+from plainnet.data.image_folder import ImageFolder, image_files
+from plainnet.data.images import ImageSchema, read_files, read_images
 from plainnet.errors import DataError, ModelFileError
 
 
@@ -265,8 +260,8 @@ def test_size_out_of_range_raises(tmp_path: Path, size: object) -> None:
 
 
 def find_images(folder: Path) -> tuple[tuple[str, ...], list[Path]]:
-    by_class = _files_by_class(folder)
-    return tuple(by_class), [file for files in by_class.values() for file in files]
+    images = ImageFolder.of(folder)
+    return images.classes, images.files
 
 
 def test_files_are_sorted_and_hidden_ones_ignored(tmp_path: Path) -> None:

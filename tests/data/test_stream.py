@@ -159,9 +159,9 @@ def test_resumes_within_an_epoch(config: TrainConfig, tmp_path: Path) -> None:
     assert again.history.loss == full.history.loss
 
 
+@pytest.mark.usefixtures("compiled")
 @pytest.mark.parametrize("config", [SMALL, TABULAR], ids=["mlp", "tabular"])
 def test_compiled_steps_agree(config: TrainConfig, tmp_path: Path) -> None:
-    pytest.importorskip("numba")
     path = write(table(), tmp_path / "a.csv")
     config = replace(config, class_weight="balanced", dropout=0.1)
     losses = [
@@ -424,3 +424,15 @@ def test_fit_takes_a_stream(tmp_path: Path) -> None:
         validation_data=data.test,
     )
     assert len(history.val_loss) == 2
+
+
+def test_classes_that_a_part_lacks_are_named(tmp_path: Path) -> None:
+    frame = table()
+    frame.loc[[3, 7], "y"] = "rare"
+    data = load(write(frame, tmp_path / "a.csv"), replace(SMALL, validation_fraction=0.1))
+    rows = {use: part.y for use, part in (("validate", data.validation), ("evaluate", data.test))}
+    rare = data.target.classes.index("rare")
+    for use, y in rows.items():
+        named = f"no row to {use} with has the class 'rare': add rows of it, or split with another"
+        assert any(named in note for note in data.notes) == (rare not in y)
+    assert any("has the class 'rare'" in note for note in data.notes)

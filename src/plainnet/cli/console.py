@@ -100,7 +100,7 @@ def show_data(console: Console, name: str, data: "Dataset") -> None:
     if data.stream is not None:
         how = "used again, as nothing changed" if data.stream.reused else "written once"
         folder = data.stream.rows.path.parent
-        print_line(console, f"Larger than memory: encoded rows in {folder}, {how}", wrap=False)
+        print_line(console, f"Larger than memory: encoded {noun} in {folder}, {how}", wrap=False)
     y = np.concatenate([rows.y for rows in parts.values() if rows is not None])
     show_schema(console, data.schema, data.target, y)
     print_notes(data.notes, console)

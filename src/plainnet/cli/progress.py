@@ -64,20 +64,30 @@ def read_examples(
 ) -> "tuple[NamedExamples, list[str]]":
     """Read examples with known answers; show progress and notes on stderr, and return the notes.
 
-    Of a table larger than memory they are a sample.
+    Of data larger than memory they are a sample.
     """
-    from plainnet.data.memory import is_streamed  # loads pandas
+    from plainnet.data.image_stream import most_images
+    from plainnet.data.memory import are_images_streamed, is_streamed  # loads pandas
+    from plainnet.data.stream import most_rows
     from plainnet.data.table_schema import TableSchema
-    from plainnet.evaluate.streamed import sample_and_score
+    from plainnet.evaluate.streamed import image_parts, sample_and_score, table_parts
 
     notes: list[str] = []
     bound, schema = None if memory is None else size_in_bytes(memory), model.schema
-    if isinstance(schema, TableSchema) and is_streamed(path, schema.header, bound):
-        examples = sample_and_score(model, schema, path, notes)
-        print_notes(notes)
-        return examples, notes
     with reading(errors()) as progress:
-        examples = read_usable(model, path, notes, strict=strict, progress=progress)
+        if isinstance(schema, TableSchema) and is_streamed(path, schema.header, bound):
+            rows, most = table_parts(model, schema, path), most_rows(schema.n_features)
+            examples = sample_and_score(model, path.name, rows, most, notes)
+        elif (
+            not isinstance(schema, TableSchema)
+            and path.is_dir()
+            and are_images_streamed(path, schema.size, bound)
+        ):
+            images = image_parts(model, schema, path, strict, progress, notes)
+            most = most_images(schema.n_features, bound, 8)
+            examples = sample_and_score(model, path.name, images, most, notes)
+        else:
+            examples = read_usable(model, path, notes, strict=strict, progress=progress)
     print_notes(notes)
     return examples, notes
 

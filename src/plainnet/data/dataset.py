@@ -53,6 +53,8 @@ class Dataset:
         Numbers of the rows or pictures in ``validation`` and ``test``, counted from 0.
     stream : RowStream, optional
         All rows to learn from where they do not fit in memory; ``train`` is a sample of them.
+    constant : array of bool, optional
+        Which numbers of a picture are the same in all pictures to learn from.
 
     Examples
     --------
@@ -72,6 +74,7 @@ class Dataset:
     validation_rows: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     test_rows: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     stream: RowStream | None = None
+    constant: NDArray[np.bool_] | None = None
 
     @property
     def m(self) -> int:
@@ -153,9 +156,9 @@ class TableSource(Source):
                 f"{clash[0]!r} is the target, whose kind the task decides: give no kind for it"
             )
         self.m, self.groups = len(table), None
-        self.labels = _labels(np.zeros(self.m), ["all rows"])
+        self.labels = class_labels(np.zeros(self.m), ["all rows"])
         if self._target.task in ("binary", "multiclass"):
-            self.labels = _labels(self._target.encode(table), self._target.classes)
+            self.labels = class_labels(self._target.encode(table), self._target.classes)
         if group is not None:
             schema = TableSchema.fitted(self._columns, table)
             self.groups = group(schema.normalize_spelling(schema.transform(table)))
@@ -171,7 +174,7 @@ class TableSource(Source):
             return Examples(schema.transform(part), target.encode(part))
 
         second, third = (None if i is None else examples(i) for i in (validation, test))
-        numbers = [self._table.positions(_index(i)) for i in (validation, test)]
+        numbers = [self._table.positions(part_index(i)) for i in (validation, test)]
         notes = [*self._notes, *schema.remarks()]
         parts = examples(train), second, third
         return Dataset(schema, target, *parts, notes, numbers[0], numbers[1])
@@ -215,11 +218,10 @@ class ImageSource(Source):
         standardize: bool = True,
         skipped: Sequence[tuple[Path, str]] = (),
     ) -> None:
-        binary = len(classes) == 2
-        self._target = Target("binary" if binary else "multiclass", ("class",), tuple(classes))
+        self._target = image_target(classes)
         self._X, self._y, self.m = X, class_numbers(y, self._target.task), len(X)
         self._notes, self._standardize = left_out(skipped), standardize
-        self.labels = _labels(y, classes)
+        self.labels = class_labels(y, classes)
         self.groups = None if group is None else group(X)
 
     def dataset(self, train: Array, validation: Array | None, test: Array | None) -> Dataset:
@@ -229,14 +231,11 @@ class ImageSource(Source):
             for index in (train, validation, test)
         )
         assert first is not None
-        schema, notes = ImageSchema.fit(first.X, self._standardize), list(self._notes)
-        if constant := np.count_nonzero(constant_numbers(first.X)):
-            notes.append(
-                f"{constant:,} of the {schema.n_features:,} numbers of a picture are the same in "
-                f"all {len(first.X):,} training pictures, so they have no effect"
-            )
-        numbers = (_index(validation), _index(test))
-        return Dataset(schema, self._target, first, second, third, notes, *numbers)
+        schema, constant = ImageSchema.fit(first.X, self._standardize), constant_numbers(first.X)
+        notes = [*self._notes, *note_constant(constant, len(first.X))]
+        numbers = (part_index(validation), part_index(test))
+        parts = first, second, third
+        return Dataset(schema, self._target, *parts, notes, *numbers, constant=constant)
 
 
 def read_source(
@@ -265,12 +264,27 @@ def image_options(options: Mapping[str, Any]) -> dict[str, Any]:
     return {name: options[name] for name in ("group", "standardize") if name in options}
 
 
+def image_target(classes: Sequence[str]) -> Target:
+    """Return the target of pictures."""
+    return Target("binary" if len(classes) == 2 else "multiclass", ("class",), tuple(classes))
+
+
+def note_constant(constant: NDArray[np.bool_], m: int) -> list[str]:
+    """Note that some numbers are the same in all of m training pictures."""
+    if not constant.any():
+        return []
+    return [
+        f"{np.count_nonzero(constant):,} of the {len(constant):,} numbers of a picture are the "
+        f"same in all {m:,} training pictures, so they have no effect"
+    ]
+
+
 def class_numbers(y: Array, task: Task) -> Array:
     """Return class numbers in the form that the task's loss takes."""
     return y.astype(np.float32 if task == "binary" else np.int64)
 
 
-def _labels(y: Array, classes: Sequence[str]) -> pd.Categorical:
+def class_labels(y: Array, classes: Sequence[str]) -> pd.Categorical:
     """Return the class of each row, with its name for messages."""
     return pd.Categorical.from_codes(y.astype(np.int64), list(classes))
 
@@ -280,6 +294,6 @@ def left_out(skipped: Sequence[tuple[Path, str]], folder: str | Path = ".") -> l
     return [f"left out {printable(file.relative_to(folder))}: {reason}" for file, reason in skipped]
 
 
-def _index(part: Array | None) -> NDArray[np.int64]:
+def part_index(part: Array | None) -> NDArray[np.int64]:
     """Return row numbers; none where there is no such part."""
     return np.zeros(0, np.int64) if part is None else part.astype(np.int64)

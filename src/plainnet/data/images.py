@@ -18,19 +18,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plainnet.data.decode import MAX_SIZE, decode, printable, require_size, unusable
+from plainnet.data.image_folder import ImageFolder, Skipped
 from plainnet.errors import DataError
 from plainnet.storage.json_reader import JsonReader
 
-_SYSTEM_NAMES = frozenset({"__MACOSX", "Thumbs.db", "desktop.ini"})
-_PARTS_OF_A_DATASET = frozenset(
-    {"train", "training", "training_set", "test", "testing", "test_set"}
-    | {"val", "valid", "validation"}
-)
 _BUFFER = 131_072  # floats in a block of rows: 512 KiB
-_BLOCK = 256  # files queued for the threads at a time
+_BLOCK = 256  # files queued for the threads at a time, at most
+_BYTES = 2**24  # of the pictures that are decoded at a time
 
 Progress = Callable[[int, int], None]  # called with files done and files in all after each file
-Skipped = list[tuple[Path, str]]  # files that were left out, each with the reason
 
 
 @final
@@ -43,19 +39,6 @@ class Images:
     classes: tuple[str, ...]  # the names of the class folders, sorted
     files: list[Path]  # the file of each picture
     skipped: Skipped
-
-
-def image_files(path: str | os.PathLike[str]) -> list[Path]:
-    """List the files at a path that may be pictures, for a prediction without classes."""
-    path = Path(path)
-    if path.is_file():
-        return [path]
-    if not path.is_dir():
-        raise DataError(f"there is no file or folder {printable(path)}: check its name")
-    files = _files_below(path)
-    if not files:
-        raise DataError(f"the folder {printable(path)} holds no visible file: put pictures into it")
-    return files
 
 
 def read_images(
@@ -110,38 +93,13 @@ def read_images(
     >>> images.X.shape, images.y, images.classes
     ((2, 8, 8, 1), array([0, 1]), ('bears', 'pandas'))
     """
-    folder = Path(folder)
-    by_class = _files_by_class(folder)
-    if classes is None:
-        if len(by_class) < 2:
-            raise DataError(
-                f"the folder {printable(folder)} holds one class folder,"
-                f" {printable(next(iter(by_class)))!r}: at least 2 are needed, one for each class,"
-                " such as 'bears' and 'pandas'"
-            )
-        classes = tuple(by_class)
-    if unknown := by_class.keys() - set(classes):
-        raise DataError(
-            f"the folder {printable(folder)} holds the class {min(unknown)!r}, which is not one of"
-            f" {', '.join(classes)}: rename or remove it"
-        )
-    stray = [(file, "lies beside the class folders, so has no class") for file in _list(folder)[1]]
-    if strict and stray:
-        raise unusable(*stray[0])
-    files = [file for paths in by_class.values() for file in paths]
-    X, kept, skipped = read_files(files, size, strict, progress, channels or 3)
-    if channels is None and all(np.array_equal(X[..., 0], X[..., i]) for i in (1, 2)):
+    images = ImageFolder.of(Path(folder), classes, strict)
+    X, kept, skipped = read_files(images.files, size, strict, progress, channels or 3)
+    if channels is None and are_gray(X):
         X = X[..., :1].copy()
-    names = [file.relative_to(folder).parts[0] for file in kept]
-    if empty := by_class.keys() - set(names):
-        name = min(empty)
-        reason = dict(skipped)[first := by_class[name][0]]
-        raise DataError(
-            f"no picture of the class {name!r} can be used; the first, {printable(first)}: {reason}"
-        )
-    number = {name: i for i, name in enumerate(classes)}
-    y = np.array([number[name] for name in names], dtype=np.int64)
-    return Images(X, y, tuple(classes), kept, stray + skipped)
+    y = images.numbers(kept)
+    images.require_all_classes(y, skipped)
+    return Images(X, y, images.classes, kept, images.stray + skipped)
 
 
 def read_files(
@@ -162,34 +120,60 @@ def read_files(
             " smaller size"
         ) from None
 
-    def read(i: int) -> str | None:
-        try:
-            pixels = decode(paths[i], size)
-            X[i] = pixels if channels == 3 else to_gray(pixels)
-        except DataError as error:
-            return str(error)
-        return None
-
     kept: list[Path] = []
     skipped: Skipped = []
-    # Real problems become the reason to skip a file.
-    with warnings.catch_warnings(action="ignore"), _threads() as pool:
-        for start in range(0, len(paths), _BLOCK):
-            block = range(start, min(start + _BLOCK, len(paths)))
-            for i, reason in zip(block, pool.map(read, block), strict=True):
-                if reason is None:
-                    X[len(kept)] = X[i]  # close the gaps that skipped files leave
-                    kept.append(paths[i])
-                elif strict:
-                    raise unusable(paths[i], reason)
-                else:
-                    skipped.append((paths[i], reason))
-                if progress is not None:
-                    progress(i + 1, len(paths))
-    if not kept:
-        first = f"; the first, {printable(skipped[0][0])}: {skipped[0][1]}" if skipped else ""
-        raise DataError(f"none of {len(paths):,} files is a picture that can be used{first}")
+    for pixels, decoded, left_out in decode_files(paths, size, strict, progress, channels):
+        X[len(kept) : len(kept) + len(decoded)] = pixels
+        kept += decoded
+        skipped += left_out
     return X[: len(kept)], kept, skipped
+
+
+def decode_files(
+    paths: Sequence[Path],
+    size: int,
+    strict: bool = False,
+    progress: Progress | None = None,
+    channels: int = 3,
+) -> Iterator[tuple[NDArray[np.uint8], list[Path], Skipped]]:
+    """Decode pictures with several threads; yield some of them, their files, and skipped files."""
+    require_size(size)
+
+    def read(path: Path) -> NDArray[np.uint8] | str:
+        try:
+            pixels = decode(path, size)
+        except DataError as error:
+            return str(error)
+        return pixels if channels == 3 else to_gray(pixels)
+
+    n_kept, first, most = 0, "", max(8, min(_BLOCK, _BYTES // (3 * size * size)))
+    with _threads() as pool:
+        for start in range(0, len(paths), most):
+            block = paths[start : start + most]
+            X = np.empty((len(block), size, size, channels), np.uint8)
+            kept: list[Path] = []
+            skipped: Skipped = []
+            with warnings.catch_warnings(action="ignore"):  # real problems are reasons to skip
+                for i, (path, found) in enumerate(zip(block, pool.map(read, block), strict=True)):
+                    if not isinstance(found, str):
+                        X[len(kept)] = found
+                        kept.append(path)
+                    elif strict:
+                        raise unusable(path, found)
+                    else:
+                        skipped.append((path, found))
+                        first = first or f"; the first, {printable(path)}: {found}"
+                    if progress is not None:
+                        progress(start + i + 1, len(paths))
+            n_kept += len(kept)
+            yield X[: len(kept)], kept, skipped
+    if not n_kept:
+        raise DataError(f"none of {len(paths):,} files is a picture that can be used{first}")
+
+
+def are_gray(X: NDArray[np.uint8]) -> bool:
+    """Whether red, green and blue of all pictures are equal."""
+    return all(np.array_equal(X[..., 0], X[..., i]) for i in (1, 2))
 
 
 @final
@@ -245,14 +229,14 @@ class ImageSchema:
         check_images(X)
         if not X.size:
             raise DataError("an image schema needs at least one training picture, got none")
-        channels = X.shape[3]
+        return cls.of_levels(X.shape[1], count_levels(X), standardize)
+
+    @classmethod
+    def of_levels(cls, size: int, counts: NDArray[np.int64], standardize: bool = True) -> Self:
+        """Return the schema of training pictures whose levels `count_levels` has counted."""
         if not standardize:
-            return cls(X.shape[1], (0.0,) * channels, (1.0,) * channels)
-        counts = np.zeros((channels, 256), dtype=np.int64)
-        for image in X:  # one at a time: counting needs eight bytes for each pixel
-            for channel in range(channels):
-                counts[channel] += np.bincount(image[..., channel].ravel(), minlength=256)
-        return cls(X.shape[1], *zip(*map(_moments, counts), strict=True))
+            return cls(size, (0.0,) * len(counts), (1.0,) * len(counts))
+        return cls(size, *zip(*map(_moments, counts), strict=True))
 
     @property
     def unscaled(self) -> bool:
@@ -322,58 +306,6 @@ class ImageSchema:
         return cls(size, mean, _levels(stored, "std", (len(mean),), 1e-6, 128))
 
 
-def _files_by_class(folder: Path) -> dict[str, list[Path]]:
-    """List the files of each class folder; there is at least one, and none is empty."""
-    if not folder.is_dir():
-        problem = "is a file" if folder.exists() else "does not exist"
-        raise DataError(f"the picture folder {printable(folder)} {problem}: name a folder")
-    folders, files = _list(folder)
-    if not folders:
-        raise DataError(
-            f"the folder {printable(folder)} holds no class folder (and {len(files):,} files): put"
-            " the pictures of each class into its folder, such as 'bears' and 'pandas'"
-        )
-    for name in (path.name for path in folders):
-        if name.casefold() in _PARTS_OF_A_DATASET:
-            raise DataError(
-                f"the folder {printable(folder)} holds {name!r}, a part of a dataset rather than a"
-                " class: name the folder that holds the classes, such as"
-                f" {printable(folder / name)}"
-            )
-        if printable(name) != name:
-            raise DataError(f"the name of the class folder {printable(folder / name)} is not UTF-8")
-    by_class = {path.name: _files_below(path) for path in folders}
-    for path in folders:
-        if not by_class[path.name]:
-            raise DataError(
-                f"the class folder {printable(path)} is empty: put pictures into it or remove it"
-            )
-    return by_class
-
-
-def _files_below(folder: Path) -> list[Path]:
-    """List the visible files at any depth, sorted by their path."""
-    files: list[Path] = []
-    waiting = [folder]
-    while waiting:
-        folders, directly = _list(waiting.pop())
-        files += directly
-        waiting += [path for path in folders if not path.is_symlink()]  # a link may run in circles
-    return sorted(files, key=lambda file: file.parts)
-
-
-def _list(folder: Path) -> tuple[list[Path], list[Path]]:
-    """List the visible folders and files directly in a folder, each sorted by name."""
-    try:
-        entries = sorted(folder.iterdir(), key=lambda path: path.name)
-    except OSError as error:
-        raise DataError(
-            f"the folder {printable(folder)} cannot be read: {error.strerror}"
-        ) from None
-    visible = [p for p in entries if not p.name.startswith(".") and p.name not in _SYSTEM_NAMES]
-    return [p for p in visible if p.is_dir()], [p for p in visible if not p.is_dir()]
-
-
 @contextmanager
 def _threads() -> Iterator[ThreadPoolExecutor]:
     """Yield threads (Pillow decodes without the interpreter lock); drop the queue at the end."""
@@ -382,6 +314,15 @@ def _threads() -> Iterator[ThreadPoolExecutor]:
         yield pool
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def count_levels(X: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Count the pixels of each level in each channel, shape (channels, 256)."""
+    counts = np.zeros((X.shape[3], 256), dtype=np.int64)
+    for image in X:  # one at a time: counting needs eight bytes for each pixel
+        for channel, levels in enumerate(counts):
+            levels += np.bincount(image[..., channel].ravel(), minlength=256)
+    return counts
 
 
 def constant_numbers(X: NDArray[np.uint8]) -> NDArray[np.bool_]:

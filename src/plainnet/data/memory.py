@@ -1,4 +1,4 @@
-"""Memory: decide whether a table is too large to be read at once."""
+"""Memory: decide whether a table or a folder of pictures is too large to be read at once."""
 
 import os
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from plainnet import limits
+from plainnet.data.image_folder import files_below
 from plainnet.data.table import Table
 from plainnet.data.table_file import PARQUET_SUFFIXES, TEXT_SUFFIXES
 from plainnet.data.table_schema import TableSchema, infer_columns
@@ -14,6 +15,7 @@ from plainnet.errors import DataError
 
 _MOST = 48  # bytes of memory for each byte of a file, more than tables need
 _CELL, _FEATURE = 12, 4  # bytes for each cell and feature of a table that is read at once
+_COPIES = 2  # of pictures that are read at once: all of them, and the parts of their split
 
 
 def free_memory() -> int:
@@ -27,6 +29,11 @@ def free_memory() -> int:
     return free
 
 
+def memory_bound(memory: int | None, processes: int = 1) -> int:
+    """Return the bytes for rows: by default half of what is free, shared by processes."""
+    return free_memory() // 2 // processes if memory is None else memory
+
+
 def is_streamed(path: Path, header: bool, memory: int | None, processes: int = 1) -> bool:
     """Return whether to stream a table: a folder, or one that needs more memory than the bound.
 
@@ -36,7 +43,7 @@ def is_streamed(path: Path, header: bool, memory: int | None, processes: int = 1
         return is_table_folder(path)
     if not path.is_file() or path.suffix.lower() not in (*PARQUET_SUFFIXES, *TEXT_SUFFIXES):
         return False
-    bound = free_memory() // 2 // processes if memory is None else memory
+    bound = memory_bound(memory, processes)
     size = path.stat().st_size
     if size > limits.MAX_TABLE_BYTES:
         return True
@@ -52,6 +59,12 @@ def is_streamed(path: Path, header: bool, memory: int | None, processes: int = 1
         rows > limits.MAX_LINES or cells > limits.MAX_CELLS
     )
     return too_long or size + _CELL * cells + _FEATURE * rows * features > bound
+
+
+def are_images_streamed(folder: Path, size: int, memory: int | None, processes: int = 1) -> bool:
+    """Return whether the pictures of a folder need more memory than the bound."""
+    needed = _COPIES * 3 * size * size * len(files_below(folder))
+    return needed > memory_bound(memory, processes)
 
 
 def _features(table: Table) -> int:

@@ -1,4 +1,4 @@
-"""Row caches: a folder of encoded rows beside the data, written once and used again."""
+"""Row caches: a folder of encoded rows or pictures beside the data, written once, used again."""
 
 import errno
 import hashlib
@@ -6,37 +6,25 @@ import json
 import os
 import shutil
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, NamedTuple, final
+from typing import Any, TypeVar, final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from plainnet._version import __version__
-from plainnet.data.table_schema import TableSchema
-from plainnet.data.targets import Target
 from plainnet.errors import DataError, PlainnetError
 from plainnet.storage.atomic import make_folder, write_bytes
 from plainnet.storage.json_reader import JsonReader
 from plainnet.storage.locks import lock_folder
 from plainnet.train.row_file import RowFile, RowLayout, checksum
 
-PARTS = ("train", "sample", "validation", "test")  # the sample is one of the training rows
+T = TypeVar("T")
 _ENDS = 2**16  # bytes at both ends of a file that its fingerprint covers
-_FORMAT = 1
+_FORMAT = 2
 _ABOUT = "rows.json"
-
-
-class CachedRows(NamedTuple):
-    """The rows of all parts, and what they mean."""
-
-    schema: TableSchema
-    target: Target
-    parts: dict[str, RowFile]
-    class_counts: tuple[int, ...]  # of the training rows
-    notes: list[str]
 
 
 def fingerprint(files: list[Path]) -> list[list[Any]]:
@@ -65,32 +53,40 @@ class RowCache:
         self.folder = (data.parent if folder is None else folder) / f"{data.name}.rows"
         self._made_of = json.loads(json.dumps({**made_of, "plainnet": __version__}))
 
-    def load(self) -> CachedRows | None:
-        """Return the rows if they were made of the same files and options, and are complete."""
+    def load(self, read: Callable[[JsonReader], T]) -> tuple[T, dict[str, RowFile]] | None:
+        """Return their description and the rows by part, if made of the same and complete."""
         try:
             about = JsonReader(json.loads((self.folder / _ABOUT).read_bytes()), "the cache")
             if about.whole("format") != _FORMAT or about.part("made_of").values != self._made_of:
                 return None
-            schema = TableSchema.from_json(dict(about.part("schema").values))
-            target = Target.from_json(dict(about.part("target").values))
-            return self._rows(about, schema, target)
-        except (OSError, ValueError, RecursionError, PlainnetError):
+            found = about.part("layout")
+            dtype = found.text("dtype", ("float32", "uint8"))
+            sizes = found.whole("n_y"), found.whole("block", 1)
+            layout, parts = RowLayout(found.wholes("shape", 1), dtype, *sizes), {}
+            for name in about.part("parts"):
+                part, path = about.part("parts").part(name), self.folder / f"{name}.rows"
+                checksums = _checksums(path, layout, part.whole("rows"))
+                if checksums is None or zlib.crc32(checksums.data) != part.whole("checksum"):
+                    return None
+                parts[name] = RowFile(path, layout, part.whole("rows"), checksums)
+            return read(about.part("content")), parts
+        except (OSError, LookupError, ValueError, RecursionError, PlainnetError):
             return None
 
-    def _rows(self, about: JsonReader, schema: TableSchema, target: Target) -> CachedRows | None:
-        layout, parts = RowLayout(schema.n_features, n_targets(target), about.whole("block", 1)), {}
-        for name in PARTS:
-            part = about.part("parts").part(name)
-            m, checksum = part.whole("rows"), part.whole("checksum")
-            checksums = _checksums(self.folder / f"{name}.rows", layout, m)
-            if checksums is None or zlib.crc32(checksums.data) != checksum:
-                return None
-            parts[name] = RowFile(self.folder / f"{name}.rows", layout, m, checksums)
-        counts, notes = about.wholes("class_counts"), about.texts("notes", distinct=False)
-        return CachedRows(schema, target, parts, counts, list(notes))
+    def load_written(self, read: Callable[[JsonReader], T]) -> tuple[T, dict[str, RowFile]]:
+        """Return what was just written."""
+        loaded = self.load(read)
+        if loaded is None:
+            raise DataError(
+                f"The cache {str(self.folder)!r} changed while it was written: train again, or "
+                "give another folder with --cache-dir."
+            )
+        return loaded
 
     @contextmanager
-    def writing(self, layout: RowLayout, rows: int) -> Iterator[dict[str, "RowWriter"]]:
+    def writing(
+        self, layout: RowLayout, rows: int, names: Sequence[str]
+    ) -> Iterator[dict[str, "RowWriter"]]:
         """Yield a writer for each part; if anything fails, nothing is left of them."""
         writers: dict[str, RowWriter] = {}
         needed = rows * layout.row_bytes
@@ -99,18 +95,17 @@ class RowCache:
             make_folder(self.folder)
             lock = lock_folder(self.folder)
             (self.folder / _ABOUT).unlink(missing_ok=True)
-            for name in PARTS:  # which frees their space
+            for name in names:  # which frees their space
                 (self.folder / f"{name}.rows").unlink(missing_ok=True)
             if shutil.disk_usage(self.folder).free < needed:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            for name in PARTS:
+            for name in names:
                 writers[name] = RowWriter(self.folder / f".{name}.rows.tmp", layout)
             yield writers
         except OSError as error:
             raise DataError(
-                f"The encoded rows need {needed / 1e9:,.2f} GB in {str(self.folder)!r}, and they "
-                f"cannot be written there ({error.strerror}): make space, or give another folder "
-                "with --cache-dir."
+                f"The cache {str(self.folder)!r} needs {needed / 1e9:,.2f} GB and cannot be "
+                f"written ({error.strerror}): make space, or give another folder with --cache-dir."
             ) from error
         finally:
             for writer in writers.values():
@@ -119,23 +114,16 @@ class RowCache:
             if lock is not None:
                 lock.remove()
 
-    def finish(
-        self,
-        writers: Mapping[str, "RowWriter"],
-        schema: TableSchema,
-        target: Target,
-        class_counts: Sequence[int],
-        notes: Sequence[str],
-    ) -> None:
+    def finish(self, writers: Mapping[str, "RowWriter"], content: Mapping[str, Any]) -> None:
         """Complete the files, and describe them."""
         parts = {}
         for name, writer in writers.items():
             parts[name] = {"rows": writer.m, "checksum": writer.finish()}
+            layout = writer.layout._asdict()
         for name, writer in writers.items():
             os.replace(writer.path, self.folder / f"{name}.rows")
-        about = {"format": _FORMAT, "made_of": self._made_of, "parts": parts}
-        about |= {"schema": schema.to_json(), "target": target.to_json(), "notes": list(notes)}
-        about |= {"block": writers["train"].layout.block, "class_counts": list(class_counts)}
+        about = {"format": _FORMAT, "made_of": self._made_of, "layout": layout}
+        about |= {"parts": parts, "content": content}
         write_bytes(self.folder / _ABOUT, json.dumps(about).encode())
 
 
@@ -147,9 +135,9 @@ class RowWriter:
         self.path, self.layout, self.m = path, layout, 0
         self._file = open(path, "wb")  # noqa: SIM115 - `close` does
         self._checksums: list[int] = []
-        self._rest = np.empty((0, layout.n_in), np.float32), np.empty((0, layout.n_y), np.float32)
+        self._rest = layout.empty(0)
 
-    def add(self, X: NDArray[np.float32], y: NDArray[np.float32]) -> None:
+    def add(self, X: NDArray[Any], y: NDArray[np.float32]) -> None:
         """Append rows."""
         self.m += len(X)
         X, y = (np.concatenate(pair) for pair in zip(self._rest, (X, y), strict=True))
@@ -159,7 +147,7 @@ class RowWriter:
             self._write(X[start : start + block], y[start : start + block])
         self._rest = X[end:].copy(), y[end:].copy()
 
-    def _write(self, X: NDArray[np.float32], y: NDArray[np.float32]) -> None:
+    def _write(self, X: NDArray[Any], y: NDArray[np.float32]) -> None:
         self._file.write(X.data)
         self._file.write(y.data)
         self._checksums.append(checksum(X, y))
@@ -178,11 +166,6 @@ class RowWriter:
         """Close the file."""
         with suppress(OSError):  # a full disk, which an earlier error has told
             self._file.close()
-
-
-def n_targets(target: Target) -> int:
-    """Return the number of targets of a row."""
-    return 1 if target.task in ("binary", "multiclass") else target.n_out
 
 
 def _checksums(path: Path, layout: RowLayout, m: int) -> NDArray[np.uint64] | None:

@@ -84,14 +84,14 @@ def fold(
     test_fraction: float = 0.2,
 ) -> Folds:
     """Hold out the test rows, then deal the others into folds."""
-    from plainnet.data.dataset import ImageSource
+    from plainnet.data.dataset import TableSource
 
     require_classes(source.labels, 3 if test_fraction else 2)
     train, _, held_out = _parts(source, rng, test_fraction, 0.0)
     groups = None if source.groups is None else source.groups[train]
     dealt = stratified_folds(source.labels[train], k, folds_rng, groups)
     # Encoded tables are small but slow to encode; of pictures one copy at a time is enough.
-    kept = 1 if isinstance(source, ImageSource) else k
+    kept = k if isinstance(source, TableSource) else 1
     make = partial(_make_fold, source, train, dealt)
     return Folds(source.dataset(train, None, held_out), k, make, kept)
 

@@ -7,7 +7,7 @@ make the schema. The second writes encoded rows to a `RowCache`, from which `fit
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, final
+from typing import Any, NamedTuple, final
 
 import numpy as np
 import pandas as pd
@@ -19,7 +19,7 @@ from plainnet.data.columns import in_threads
 from plainnet.data.dataset import Dataset, Examples
 from plainnet.data.images import Progress
 from plainnet.data.privacy import DEFAULT_PRIVACY, Privacy
-from plainnet.data.row_cache import CachedRows, RowCache, fingerprint, n_targets
+from plainnet.data.row_cache import RowCache, fingerprint
 from plainnet.data.row_sample import RowSample, uniform
 from plainnet.data.table import Table, absent_column
 from plainnet.data.table_schema import TableSchema, infer_columns
@@ -27,13 +27,14 @@ from plainnet.data.table_stream import TableStream
 from plainnet.data.targets import Target, Task
 from plainnet.errors import DataError
 from plainnet.formatting import count
-from plainnet.storage.json_reader import listed
+from plainnet.storage.json_reader import JsonReader, listed
 from plainnet.train.row_file import RowFile, RowLayout, RowStream
 
 MOST_ROWS = 100_000  # of a part that is kept in memory: a sample, rows to validate with or to test
 WINDOW = 2**26  # bytes of the rows that are shuffled together, or an eighth of a smaller bound
 _BLOCK, _BLOCKS = 2**16, 1024  # bytes of a block at most, and blocks of a window at least
 _TRAIN, _VALIDATION, _TEST = range(3)
+_PARTS = ("train", "validation", "test", "sample")  # the sample is one of the training rows
 _SPLIT, _SAMPLED = range(2)  # uses of the random numbers of rows
 
 
@@ -55,8 +56,64 @@ class StreamOptions:
 
     @property
     def window(self) -> int:
-        """The bytes of a window, which are the same on all machines unless memory is given."""
-        return WINDOW if self.memory is None else min(WINDOW, max(1, self.memory // 8))
+        """The bytes of a window."""
+        return window_bytes(self.memory)
+
+
+def window_bytes(memory: int | None) -> int:
+    """Return the bytes of a window, which are the same on all machines unless memory is given."""
+    return WINDOW if memory is None else min(WINDOW, max(1, memory // 8))
+
+
+def note_parts(unit: str, sizes: Sequence[int], most: int) -> list[str]:
+    """Note that of the rows to validate with, or to evaluate with, not all are used."""
+    return [
+        f"of {size:,} {unit} held out to {use} with, {most:,} are used"
+        for size, use in zip(sizes, ("validate", "evaluate"), strict=True)
+        if size > most
+    ]
+
+
+def note_absent(
+    unit: str, target: Target, counts: Sequence[int], *parts: Examples | None
+) -> list[str]:
+    """Note classes that no row to train on has, by their counts, or none of other parts."""
+    if target.task not in ("binary", "multiclass"):
+        return []
+    n, notes = len(target.classes), []
+    numbers = [
+        np.zeros(n) if p is None else np.bincount(p.y.astype(int), minlength=n) for p in parts
+    ]
+    uses = ("train on", "validate with", "evaluate with")
+    for use, found, part in zip(uses, (counts, *numbers), (True, *parts), strict=True):
+        absent = [name for name, m in zip(target.classes, found, strict=True) if not m]
+        if absent and part:
+            notes.append(
+                f"no {unit} to {use} has the class {listed(absent)}: add {unit}s of it, or split "
+                "with another --seed"
+            )
+    return notes
+
+
+class Encoding(NamedTuple):
+    """The meaning of encoded rows."""
+
+    schema: TableSchema
+    target: Target
+    class_counts: tuple[int, ...]  # of the training rows
+    notes: tuple[str, ...]
+
+    @classmethod
+    def from_json(cls, about: JsonReader) -> "Encoding":
+        """Read the description of a cache."""
+        schema = TableSchema.from_json(dict(about.part("schema").values))
+        target = Target.from_json(dict(about.part("target").values))
+        return cls(schema, target, about.wholes("class_counts"), about.texts("notes", False))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the description as JSON."""
+        encoded = {"schema": self.schema.to_json(), "target": self.target.to_json()}
+        return self._asdict() | encoded
 
 
 def most_rows(n: int, window: int = WINDOW) -> int:
@@ -88,7 +145,7 @@ def read_stream(
     plain = {name: value for name, value in vars(options).items() if name != "memory"}
     made_of = {"files": source, "window": options.window, **plain, "kinds": dict(options.kinds)}
     cache = RowCache(path, folder, made_of)
-    cached = cache.load()
+    cached = cache.load(Encoding.from_json)
     reused = cached is not None
     if cached is None:
         total = 2 * stream.estimated_rows()
@@ -99,17 +156,14 @@ def read_stream(
                 progress(min(survey.m, total), total)
         schema, target = survey.schema(), survey.target()
         _Encoder(options, survey, schema, target).write(cache, path, source, progress, total)
-        cached = cache.load()
-        if cached is None:
-            raise DataError(
-                f"The encoded rows in {str(cache.folder)!r} changed while they were written: "
-                "train again, or give another folder with --cache-dir."
-            )
-    return _dataset(cached, options, reused)
+        cached = cache.load_written(Encoding.from_json)
+    return _dataset(*cached, options, reused)
 
 
-def _dataset(cached: CachedRows, options: StreamOptions, reused: bool) -> Dataset:
-    schema, target, parts, counts, notes = cached
+def _dataset(
+    encoding: Encoding, parts: Mapping[str, RowFile], options: StreamOptions, reused: bool
+) -> Dataset:
+    schema, target, counts, notes = encoding
     rows = parts["train"]
 
     def examples(part: RowFile) -> Examples:
@@ -127,7 +181,7 @@ def _dataset(cached: CachedRows, options: StreamOptions, reused: bool) -> Datase
         examples(parts["sample"]),
         validation,
         test,
-        [*notes, *schema.remarks()],
+        [*notes, *note_absent("row", target, counts, validation, test), *schema.remarks()],
         stream=RowStream(rows, window, counts, sample, reused),
     )
 
@@ -234,15 +288,17 @@ class _Encoder:
         self, cache: RowCache, path: Path, source: Any, progress: Progress | None, total: int
     ) -> None:
         """Write all parts to a cache, unless the files changed meanwhile."""
-        n, k, options = self.schema.n_features, n_targets(self.fitted), self.options
+        n, target, options = self.schema.n_features, self.fitted, self.options
+        k = 1 if target.task in ("binary", "multiclass") else target.n_out
         block = min(_BLOCK, max(1, options.window // _BLOCKS))
-        layout = RowLayout(n, k, max(1, block // (4 * (n + k))))
+        layout = RowLayout((n,), "float32", k, max(1, block // (4 * (n + k))))
         text = {*self.schema.text_columns, *self.survey.names} if options.header else None
         stream = TableStream(path, options.header, text)
         self.most = most_rows(n + k, options.window)
         sizes = np.minimum(self.survey.sizes, [self.survey.m, self.most, self.most])
         self.class_counts = np.zeros(len(self.fitted.classes), np.int64)
-        with cache.writing(layout, int(sizes.sum() + min(self.most, sizes[_TRAIN]))) as writers:
+        rows = int(sizes.sum() + min(self.most, sizes[_TRAIN]))
+        with cache.writing(layout, rows, _PARTS) as writers:
             for table in stream:
                 self._add(table, writers)
                 if progress is not None:
@@ -254,9 +310,8 @@ class _Encoder:
                 )
             if progress is not None:
                 progress(total, total)
-            cache.finish(
-                writers, self.schema, self.fitted, self.class_counts.tolist(), self._notes()
-            )
+            counts, notes = tuple(self.class_counts.tolist()), tuple(self._notes())
+            cache.finish(writers, Encoding(self.schema, target, counts, notes).to_json())
 
     def _add(self, table: Table, writers: Mapping[str, Any]) -> None:
         survey, m = self.survey, len(table)
@@ -305,9 +360,7 @@ class _Encoder:
         if survey.unlabeled:
             n = count(survey.unlabeled, "row")
             notes.append(f"left out without the target {listed(survey.names)}: {n}")
-        for size, use in zip(held_out, ("validate", "evaluate"), strict=True):
-            if size > most:
-                notes.append(f"of {size:,} rows held out to {use} with, {most:,} are used")
+        notes += note_parts("rows", held_out, most)
         if train > most:
             notes.append(
                 f"kinds of columns, medians (their ranks within {1 / np.sqrt(most):.1%}), "

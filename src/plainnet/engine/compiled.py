@@ -68,32 +68,13 @@ class Runner:
         weights, the weights, the metric and the rows added, and the last loss.
         """
         vectors, draws, rates, t = update
-        per_epoch = len(rates) // len(sums)
-
         threads, meeting = self._threads(), np.zeros(2, np.int64)
+        program = self._code, self._constants, self._shapes, self.first
+        batches = len(rates) // len(sums), tuple(data), order, bounds
+        rest = draws, rates, t, vectors, self.work, sums
 
         def call(part: int) -> int:
-            return int(
-                self._interpret(
-                    self._code,
-                    self._constants,
-                    self._shapes,
-                    self.first,
-                    part,
-                    threads,
-                    meeting,
-                    per_epoch,
-                    tuple(data),
-                    order,
-                    bounds,
-                    draws,
-                    rates,
-                    t,
-                    vectors,
-                    self.work,
-                    sums,
-                )
-            )
+            return int(self._interpret(*program, part, threads, meeting, *batches, *rest))
 
         if threads > 1:
             end = partial(meeting.fill, 2**62)  # all have met, and one has ended
@@ -158,11 +139,11 @@ class CompiledForward:
     """`Sequential.predict_logits` with compiled code."""
 
     def __init__(self, runner: Runner) -> None:
-        self.runner, self.net = runner, runner.net
+        self.runner, self.net, self.size = runner, runner.net, runner.program.m
 
     def __call__(self, X: Array, transform: Transform | None = None) -> Array:
         """Compute the output of every row."""
-        m, net = self.runner.program.m, self.net
+        m, net = self.size, self.net
         Z = np.empty((len(X), net.n_out), net.dtype)
         rows = m if transform else m * BATCHES
         for start in range(0, len(X), rows):

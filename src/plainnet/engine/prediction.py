@@ -60,14 +60,18 @@ def predict_logits(
     True
     """
     rows = net.validate_input(X) if transform is None else np.atleast_1d(X)
-    size, make = net.batch_rows, partial(forward_of, engine, net, len(rows))
+    forward = forward_of(engine, net, len(rows))
+    size = forward.size if isinstance(forward, CompiledForward) else net.batch_rows
     threads = min(available_threads(), len(rows) // (size * BATCHES))
     if threads < 2:
         with limited_threads(blas_threads(net, min(size, len(rows)), train=False)):
-            return make()(rows, transform=transform)
+            return forward(rows, transform=transform)
     share = size * -(-len(rows) // (size * threads))  # full batches, the same as without threads
     shares = [rows[start : start + share] for start in range(0, len(rows), share)]
-    parts = [partial(make(), part, transform=transform) for part in shares]
+    forwards = [forward, *(forward_of(engine, net, len(rows)) for _ in shares[1:])]
+    parts = [
+        partial(f, part, transform=transform) for f, part in zip(forwards, shares, strict=True)
+    ]
     return np.concatenate(Team().run(parts))
 
 

@@ -48,7 +48,8 @@ def read_rows(
     """Read examples with known targets."""
     from plainnet.data.dataset import left_out
     from plainnet.data.decode import printable
-    from plainnet.data.images import ImageSchema, image_files, read_images
+    from plainnet.data.image_folder import image_files
+    from plainnet.data.images import ImageSchema, read_images
     from plainnet.data.read_table import read_table
     from plainnet.data.table_schema import TableSchema
     from plainnet.data.targets import drop_unlabeled

@@ -11,7 +11,8 @@ import pandas as pd
 from plainnet.data.column_kinds import CategoryColumn, Column, NumberColumn
 from plainnet.data.columns import text_from_number
 from plainnet.data.decode import printable
-from plainnet.data.images import ImageSchema, image_files, read_files
+from plainnet.data.image_folder import image_files
+from plainnet.data.images import ImageSchema, read_files
 from plainnet.data.read_table import read_table
 from plainnet.data.table import Table
 from plainnet.data.table_schema import TableSchema

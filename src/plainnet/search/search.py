@@ -158,7 +158,7 @@ def search(
     if config.network == "tabular":
         raise PlainnetError("a search tries options of one network: take network mlp, or train")
     config = config.resolved(images=data.data.train.X.ndim == 4)
-    space = space_of(config, len(data.fold(0).train.y), given)
+    space = space_of(config, data.fold(0).m, given)
     if not space and trials > 1 and only is None:
         raise PlainnetError("there is nothing to search: every option is given; leave some out")
     if space and only is not None and method == "optuna":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations  # else np.random.Generator costs an import of 13 ms
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import Any, NamedTuple, final
 
@@ -25,11 +26,8 @@ class Batch(NamedTuple):
 
 
 class Window(NamedTuple):
-    """Rows in memory, and the batches of an epoch that consist of them."""
+    """The batches of an epoch that consist of the rows in memory."""
 
-    X: Array
-    y: Array
-    weight: Array | None
     order: Array  # of the rows
     bounds: Array  # of the batches in this order
     first: int  # number of the first batch in its epoch
@@ -44,12 +42,65 @@ def batch_bounds(m: int, batch_size: int) -> Array:
     return bounds
 
 
-@final
-class Batches:
-    """The training rows in batches; each epoch has every row once, in a new random order.
+class BatchSource(ABC):
+    """The training rows in batches; each epoch has every row once, in a new random order."""
 
-    The full batch keeps the order of the data.
-    """
+    X: Array  # the rows in memory, their targets and their weights
+    y: Array
+    weight: Array | None
+    seed = 0  # of the augmentation of these rows
+
+    def __init__(
+        self,
+        m: int,
+        batch_size: int | None,
+        transform: Transform | None,
+        dtype: Any,
+        augment: Augmentation | None,
+        ranks: Ranks,
+    ) -> None:
+        self.ranks, self.m = ranks, m
+        self.batch_size = m if batch_size is None else min(batch_size, m)
+        self.full = batch_size is None
+        self.transform, self.augment = transform, augment
+        self.dtype = np.dtype(dtype)
+        self.bounds = batch_bounds(m, self.batch_size)
+
+    @abstractmethod
+    def windows(self, rng: np.random.Generator, done: int = 0) -> Iterator[Window]:
+        """Yield the windows of one epoch from the one that holds batch `done`."""
+
+    def __len__(self) -> int:
+        """Return the number of batches in an epoch."""
+        return len(self.bounds) - 1
+
+    def epoch(self, rng: np.random.Generator, done: int = 0) -> Iterator[Batch]:
+        """Yield the batches of one epoch."""
+        for window in self.windows(rng, done):
+            order, bounds = np.asarray(window.order, like=self.X), window.bounds
+            for i in range(max(0, done - window.first), len(bounds) - 1):
+                yield self.batch(order[bounds[i] : bounds[i + 1]])
+
+    def batch(self, rows: Array) -> Batch:
+        """Return those rows in memory that have some numbers."""
+        m, weight = len(rows), self.weight
+        own = self.ranks.share(m)
+        index = own if self.full else rows[own]  # the full batch keeps the order, without a copy
+        if self.augment is None:
+            X = _take(self.X, index)
+        else:  # a generator for each batch, so that any can be resumed; it draws for all ranks
+            X = self.X.take(rows, axis=0)
+            X = self.augment(X, np.random.default_rng([self.seed, int(rows[0])]))[own]
+        X, y = prepare(X, self.transform, self.dtype), _take(self.y, index)
+        if weight is None:
+            return Batch(X, y, None, m, m)
+        weight = weight if self.full else weight[rows]
+        return Batch(X, y, weight[own], m, float(weight.sum()))
+
+
+@final
+class Batches(BatchSource):
+    """Training rows in memory in batches; the full batch keeps the order of the data."""
 
     def __init__(
         self,
@@ -62,58 +113,26 @@ class Batches:
         augment: Augmentation | None = None,
         ranks: Ranks = ALONE,
     ) -> None:
-        self.ranks, self.m = ranks, len(X)
-        self.batch_size = self.m if batch_size is None else min(batch_size, self.m)
-        self.full = batch_size is None
-        self.transform, self.augment = transform, augment
-        self.dtype = np.dtype(dtype)
+        super().__init__(len(X), batch_size, transform, dtype, augment, ranks)
         if augment is None and (self.full or transform is None):  # convert once
             X = prepare(X, transform, self.dtype)
             self.transform = None
         self.X, self.y, self.weight = X, y, weight
-        self.bounds = batch_bounds(self.m, self.batch_size)
         self._all = np.arange(self.m if self.full else 0)
-
-    def __len__(self) -> int:
-        """Return the number of batches in an epoch."""
-        return len(self.bounds) - 1
-
-    def epoch(self, rng: np.random.Generator, done: int = 0) -> Iterator[Batch]:
-        """Yield the batches of one epoch."""
-        if self.full and self.augment is None:
-            own = self.ranks.share(self.m)
-            yield self._batch(self.X[own], self.y[own], self.weight, self.m)
-            return
-        order = np.asarray(self.order(rng), like=self.X)
-        for i in range(done, len(self)):
-            yield self.batch(order[self.bounds[i] : self.bounds[i + 1]])
 
     def windows(self, rng: np.random.Generator, done: int = 0) -> Iterator[Window]:
         """Yield all rows as the one window of an epoch."""
-        yield Window(self.X, self.y, self.weight, self.order(rng), self.bounds, 0)
+        yield Window(self.order(rng), self.bounds, 0)
 
     def order(self, rng: np.random.Generator) -> Array:
         """Return the order of the rows in an epoch, and draw the seed of its augmentation."""
         if self.augment is not None:
-            self._seed = int(rng.integers(2**63))
+            self.seed = int(rng.integers(2**63))
         return self._all if self.full else rng.permutation(self.m)
 
-    def batch(self, rows: Array) -> Batch:
-        """Return the rows with some numbers."""
-        own = self.ranks.share(len(rows))
-        if self.augment is None:
-            X = self.X.take(rows[own], axis=0)
-        else:  # a generator for each batch, so that any can be resumed; it draws for all ranks
-            X = self.X.take(rows, axis=0)
-            X = self.augment(X, np.random.default_rng([self._seed, int(rows[0])]))[own]
-        X, y = prepare(X, self.transform, self.dtype), self.y.take(rows[own], axis=0)
-        return self._batch(X, y, None if self.weight is None else self.weight[rows], len(rows))
 
-    def _batch(self, X: Array, y: Array, weight: Array | None, m: int) -> Batch:
-        """Return this rank's rows of a batch with their part of the weights of all m rows."""
-        if weight is None:
-            return Batch(X, y, None, m, m)
-        return Batch(X, y, weight[self.ranks.share(m)], m, float(weight.sum()))
+def _take(array: Array, index: Array | slice) -> Array:
+    return array[index] if isinstance(index, slice) else array.take(index, axis=0)
 
 
 def prepare(X: Array, transform: Transform | None, dtype: Any) -> Array:

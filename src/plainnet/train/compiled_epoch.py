@@ -10,15 +10,14 @@ from typing import NamedTuple, final
 import numpy as np
 
 from plainnet.engine.choice import compiled
-from plainnet.engine.compiled import LOSS, METRIC, ROWS, VALUE, WEIGHT, CompiledStep
+from plainnet.engine.compiled import LOSS, METRIC, ROWS, VALUE, WEIGHT, CompiledStep, Data
 from plainnet.engine.prediction import forward_of
 from plainnet.engine.program import Training
 from plainnet.errors import PlainnetError, TrainingError
 from plainnet.nn.parameters import Array
-from plainnet.train.batches import Batches, Window
+from plainnet.train.batches import Batches, BatchSource, Window
 from plainnet.train.epoch import EpochProgress, train_epoch
 from plainnet.train.members import Metric, by_member
-from plainnet.train.row_file import StreamedBatches
 from plainnet.train.state import CheckpointStore
 from plainnet.train.step import TrainStep, describe_failure
 
@@ -43,12 +42,13 @@ class CompiledEpochs:
         self,
         step: CompiledStep,
         train_step: TrainStep,
-        batches: Batches | StreamedBatches,
+        batches: BatchSource,
         ahead: int,
     ) -> None:
         self.step, self.train_step, self.batches = step, train_step, batches
-        fixed = isinstance(batches, Batches) and not (batches.transform or batches.augment)
-        self.data = step.runner.data(batches.X, batches.y, batches.weight) if fixed else None
+        self._raw = not (batches.transform or batches.augment)  # whether steps take rows unchanged
+        fixed = self._raw and isinstance(batches, Batches)
+        self.data = self._rows() if fixed else None
         self._seconds = SECONDS  # of a batch
         self._ahead = ahead if fixed else 0  # epochs that may run before `epoch` is asked for them
         self._finished: list[tuple[Array, float]] = []  # their sums and learning rates, reversed
@@ -66,8 +66,8 @@ class CompiledEpochs:
         if self._ahead > 1 or self._finished or self._failure is not None:
             return self._next_epoch(rng, progress, pause)
         for window in self.batches.windows(rng, progress.batch):
-            if isinstance(self.batches, StreamedBatches):
-                self.data = self.step.runner.data(window.X, window.y, window.weight)
+            if self._raw and not isinstance(self.batches, Batches):
+                self.data = self._rows()
             if not self._window(window, progress, metric, pause, until_pause):
                 return False
         return True
@@ -97,11 +97,11 @@ class CompiledEpochs:
             progress.batch += done
             if done < len(part) - 1:
                 place = progress.number, progress.batch
-                raise self._failed(window.X, order, part[done:], sums[0], *place)
+                raise self._failed(order, part[done:], sums[0], *place)
             if metric is not None and not own:
                 rows = order[part[0] : part[1]]
-                weight = None if window.weight is None else window.weight[rows]
-                Z, y, _ = by_member(self.step.logits(len(rows)), window.y[rows], weight)
+                weight = None if self.batches.weight is None else self.batches.weight[rows]
+                Z, y, _ = by_member(self.step.logits(len(rows)), self.batches.y[rows], weight)
                 progress.metric = other + float(metric(Z, y)) * len(rows)
         return True
 
@@ -137,7 +137,11 @@ class CompiledEpochs:
             rows = order if batches.full else order[epochs * batches.m :]
             part = batches.bounds[batch:]
             failed = rows, part, sums[epochs], number + epochs, batch
-            self._failure = self._failed(batches.X, *failed)
+            self._failure = self._failed(*failed)
+
+    def _rows(self) -> Data:
+        """Return the rows in memory as compiled steps take them."""
+        return self.step.runner.data(self.batches.X, self.batches.y, self.batches.weight)
 
     def _batches_in_a_call(self) -> int:
         most = DRAWS // (self.batches.batch_size * max(1, self.step.program.drawn))
@@ -147,7 +151,6 @@ class CompiledEpochs:
         """Train on batches; return how many succeeded."""
         data = self.data
         if data is None:
-            assert isinstance(self.batches, Batches)  # for the type checker
             self._batch = data = self.step.runner.data(
                 *self.batches.batch(order[bounds[0] : bounds[1]])[:3]
             )
@@ -160,11 +163,11 @@ class CompiledEpochs:
         return done
 
     def _failed(
-        self, X: Array, order: Array, bounds: Array, sums: Array, number: int, batch: int
+        self, order: Array, bounds: Array, sums: Array, number: int, batch: int
     ) -> TrainingError:
         """Return the error of the batch between the first two bounds, after so many batches."""
         rows = order[bounds[0] : bounds[1]]
-        X = self._batch.X if self.data is None else X[rows]
+        X = self._batch.X if self.data is None else self.batches.X[rows]
         X, value = X.reshape(len(X), *self.train_step.net.in_shape), float(sums[VALUE])
         return TrainingError(describe_failure(self.train_step, X, value, number, batch + 1))
 
@@ -178,7 +181,7 @@ def _write(sums: Array, progress: EpochProgress) -> None:
 def epoch_trainer(
     engine: str,
     train_step: TrainStep,
-    batches: Batches | StreamedBatches,
+    batches: BatchSource,
     epochs: int,
     checkpoints: CheckpointStore | None = None,
     metric: Metric | None = None,

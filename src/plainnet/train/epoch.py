@@ -12,9 +12,8 @@ import numpy as np
 from plainnet.errors import PlainnetError, TrainingError
 from plainnet.nn.losses import Loss, is_positive
 from plainnet.nn.parameters import Array
-from plainnet.train.batches import Batches
+from plainnet.train.batches import BatchSource
 from plainnet.train.members import Metric
-from plainnet.train.row_file import StreamedBatches
 from plainnet.train.step import TrainStep, describe_failure
 
 
@@ -61,7 +60,7 @@ class EpochProgress:
 
 def train_epoch(
     train_step: TrainStep,
-    batches: Batches | StreamedBatches,
+    batches: BatchSource,
     rng: np.random.Generator,
     progress: EpochProgress,
     metric: Metric | None = None,

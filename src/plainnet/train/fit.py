@@ -24,7 +24,7 @@ from plainnet.nn.ranks import ALONE, Ranks
 from plainnet.nn.validation import check_range, positive_int
 from plainnet.optim.optimizers import SGD, Optimizer
 from plainnet.train.augment import Augmentation
-from plainnet.train.batches import Batches, prepare
+from plainnet.train.batches import Batches, BatchSource, prepare
 from plainnet.train.compiled_epoch import epoch_trainer
 from plainnet.train.early_stopping import BestWeights
 from plainnet.train.early_stopping import EarlyStopping as EarlyStopping
@@ -32,7 +32,7 @@ from plainnet.train.epoch import metric_of_logits
 from plainnet.train.history import Epoch, History
 from plainnet.train.inputs import ClassWeight, fit_data, streamed_data
 from plainnet.train.members import Members, Metric
-from plainnet.train.row_file import RowStream, StreamedBatches
+from plainnet.train.row_file import RowStream
 from plainnet.train.state import Checkpoint, CheckpointStore, FitOptions, FitRows, TrainingState
 from plainnet.train.step import TrainStep, stay_finite
 
@@ -188,12 +188,23 @@ def fit(
     rng = generator(seed)
     rows: FitRows = ()  # which must be those of the checkpoint, and of the other ranks
     space: RowSpace | None = None
-    batches: Batches | StreamedBatches
+    batches: BatchSource
     if isinstance(X, RowStream):
         batches, held_out = streamed_data(
-            net, loss, X, batch_size, validation_data, class_weight, members, ranks
+            net,
+            loss,
+            X,
+            batch_size,
+            validation_data,
+            class_weight,
+            members,
+            ranks,
+            transform,
+            augment,
         )
-        rows = X.rows.checksums, None, members and members.cycle, *(held_out or ()), batches.X
+        cycle = X.rows.selected if members is None else members.cycle
+        first = prepare(batches.X, transform, net.dtype)
+        rows = X.rows.checksums, None, cycle, *(held_out or ()), first
     else:
         X, y, weight, held_out = fit_data(
             net,

@@ -15,6 +15,7 @@ from plainnet.nn.network import Sequential, Transform
 from plainnet.nn.parameters import Array
 from plainnet.nn.ranks import ALONE, Ranks
 from plainnet.nn.validation import as_array, check_range
+from plainnet.train.augment import Augmentation
 from plainnet.train.members import Members
 from plainnet.train.row_file import RowStream, StreamedBatches
 
@@ -70,6 +71,8 @@ def streamed_data(
     class_weight: ClassWeight | None,
     members: Members | None = None,
     ranks: Ranks = ALONE,
+    transform: Transform | None = None,
+    augment: Augmentation | None = None,
 ) -> tuple[StreamedBatches, tuple[Array, Array] | None]:
     """Return the batches of rows that stay in a file, and (X, y) of the validation rows."""
     if batch_size is None:
@@ -97,8 +100,9 @@ def streamed_data(
     held_out = None
     if validation_data is not None:
         X, y = validation_data
-        held_out = _checked_rows(net, n_out, loss, X, y, None, "X of validation_data")
-    return StreamedBatches(stream, batch_size, targets, ranks), held_out
+        held_out = _checked_rows(net, n_out, loss, X, y, transform, "X of validation_data")
+    batches = StreamedBatches(stream, batch_size, targets, transform, net.dtype, augment, ranks)
+    return batches, held_out
 
 
 def _checked_rows(

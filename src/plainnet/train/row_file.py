@@ -1,94 +1,149 @@
-"""Row files: encoded rows with targets on disk, read in shuffled windows of shuffled blocks."""
+"""Row files: encoded rows or pictures with targets on disk, read in shuffled windows of blocks."""
 
 from __future__ import annotations  # else np.random.Generator costs an import of 13 ms
 
+import math
 import os
 import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple, final
+from typing import Any, NamedTuple, final
 
 import numpy as np
 
 from plainnet.errors import DataError
+from plainnet.nn.network import Transform
 from plainnet.nn.parameters import Array
 from plainnet.nn.ranks import Ranks
-from plainnet.train.batches import Batch, Window, batch_bounds
+from plainnet.train.augment import Augmentation
+from plainnet.train.batches import BatchSource, Window
 
 # Returns targets and weights from the targets in a file, and a function for the rows' numbers.
 Targets = Callable[[Array, Callable[[], Array]], tuple[Array, Array | None]]
 
 
 class RowLayout(NamedTuple):
-    """How rows lie in a file: blocks of rows, each first all X, then all y, as float32."""
+    """How rows lie in a file: blocks of rows, each first all X, then all y as float32."""
 
-    n_in: int
+    shape: tuple[int, ...]  # of a row of X
+    dtype: str  # of X: float32, or uint8 for pictures
     n_y: int  # targets of a row
     block: int  # rows in a block; the last may have fewer
 
     @property
     def row_bytes(self) -> int:
         """The bytes of a row."""
-        return 4 * (self.n_in + self.n_y)
+        return np.dtype(self.dtype).itemsize * math.prod(self.shape) + 4 * self.n_y
+
+    def empty(self, m: int) -> tuple[Array, Array]:
+        """Return arrays for X and y of m rows."""
+        return np.empty((m, *self.shape), self.dtype), np.empty((m, self.n_y), np.float32)
 
 
 def checksum(*parts: Array) -> int:
-    """Return the sum of arrays of float32 as whole numbers of 64 bits, faster than a CRC."""
+    """Return the sum of arrays as whole numbers of 64 bits, which is faster than a CRC."""
     total = 0
     for part in parts:
-        numbers = part.reshape(-1).view(np.uint32)
-        pairs = numbers[: len(numbers) // 2 * 2].view(np.uint64)
-        total += int(pairs.sum()) + int(numbers[2 * len(pairs) :].sum())
+        content = part.reshape(-1).view(np.uint8)
+        end = len(content) // 8 * 8
+        total += int(content[:end].view(np.uint64).sum()) + int(content[end:].sum())
     return total % 2**64
 
 
 @final
 class RowFile:
-    """The rows of a file, which has a checksum for each block.
+    """The rows of a file, which has a checksum for each block, or some of them.
 
     They are read and not mapped: the pages of a mapped file count as memory of the process.
     """
 
-    def __init__(self, path: Path, layout: RowLayout, m: int, checksums: Array) -> None:
-        self.path, self.layout, self.m, self.checksums = path, layout, m, checksums
+    def __init__(
+        self,
+        path: Path,
+        layout: RowLayout,
+        stored: int,
+        checksums: Array,
+        selected: Array | None = None,
+    ) -> None:
+        self.path, self.layout, self.stored, self.checksums = path, layout, stored, checksums
+        self.selected = selected  # the numbers of the rows in ascending order; None for all
+        self.m = stored if selected is None else len(selected)
         self._file = open(path, "rb", buffering=0)  # noqa: SIM115 - open as long as the object
         self._checked = np.zeros(len(checksums), np.bool_)
+        n, block = len(checksums), layout.block
+        self._sizes = np.minimum(block, stored - np.arange(n) * block)  # of the blocks
+        self.lengths = self._sizes  # rows of each block that belong to this object
+        if selected is not None:
+            self.lengths = np.bincount(selected // block, minlength=n)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return RowFile, (self.path, self.layout, self.stored, self.checksums, self.selected)
 
     def __del__(self) -> None:
         if "_file" in vars(self):
             self._file.close()
 
-    @property
-    def lengths(self) -> Array:
-        """The number of rows in each block."""
-        block = self.layout.block
-        return np.minimum(block, self.m - np.arange(len(self.checksums)) * block)
+    def select(self, rows: Array) -> RowFile:
+        """Return some rows of the file, by their numbers in ascending order."""
+        part = RowFile(self.path, self.layout, self.stored, self.checksums, rows)
+        part._checked = self._checked
+        return part
 
     def all(self) -> tuple[Array, Array]:
         """Return all rows."""
         return self.gather(np.arange(len(self.checksums)), 0, self.m)
 
+    def parts(self, size: int) -> Iterator[tuple[Array, Array]]:
+        """Yield all rows in order, some at a time."""
+        blocks = np.arange(len(self.checksums))
+        for start in range(0, self.m, size):
+            yield self.gather(blocks, start, min(start + size, self.m))
+
     def gather(self, blocks: Array, start: int, stop: int) -> tuple[Array, Array]:
         """Return X and y of the rows from `start` to `stop` of all blocks in some order."""
-        lengths = self.lengths[blocks]
-        ends = np.cumsum(lengths)
-        X = np.empty((stop - start, self.layout.n_in), np.float32)
-        y = np.empty((stop - start, self.layout.n_y), np.float32)
-        if start == stop:
-            return X, y
-        near, last = np.searchsorted(ends, [start, stop - 1], "right").tolist()
-        for i in range(near, last + 1):
-            first, m = int(ends[i] - lengths[i]), int(lengths[i])
+        X, y = self.layout.empty(stop - start)
+        ends, span = self._span(blocks, start, stop)
+        for i in span:
+            block = int(blocks[i])
+            m = int(self.lengths[block])
+            first = int(ends[i]) - m
             low, high = max(start, first), min(stop, first + m)
-            if high - low == m:
-                self._read(int(blocks[i]), X[low - start : high - start], y[low - start :][:m])
+            if low >= high:
+                continue
+            to, size = slice(low - start, high - start), int(self._sizes[block])
+            if high - low == size:
+                self._read(block, X[to], y[to])
             else:
-                whole = np.empty((m, X.shape[1]), np.float32), np.empty((m, y.shape[1]), np.float32)
-                self._read(int(blocks[i]), *whole)
-                for part, rows in zip((X, y), whole, strict=True):
-                    part[low - start : high - start] = rows[low - first : high - first]
+                whole = self.layout.empty(size)
+                self._read(block, *whole)
+                rows = self._rows(block)[low - first : high - first]
+                X[to], y[to] = whole[0][rows], whole[1][rows]
         return X, y
+
+    def prepare(self, blocks: Array, start: int, stop: int) -> None:
+        """Let the system read the blocks of some rows meanwhile, where it can."""
+        if sys.platform == "linux":
+            size = self.layout.block * self.layout.row_bytes
+            for i in self._span(blocks, start, min(stop, self.m))[1]:
+                place = int(blocks[i]) * size
+                os.posix_fadvise(self._file.fileno(), place, size, os.POSIX_FADV_WILLNEED)
+
+    def _span(self, blocks: Array, start: int, stop: int) -> tuple[Array, range]:
+        """Return where blocks in some order end, and which of them hold rows from start to stop."""
+        ends = np.cumsum(self.lengths[blocks])
+        if start >= stop:
+            return ends, range(0)
+        first, last = np.searchsorted(ends, [start, stop - 1], "right").tolist()
+        return ends, range(first, last + 1)
+
+    def _rows(self, block: int) -> Array:
+        """Return which rows of a block belong to this object."""
+        first = block * self.layout.block
+        if self.selected is None:
+            return np.arange(self._sizes[block])
+        low, high = np.searchsorted(self.selected, [first, first + self.layout.block])
+        return self.selected[low:high] - first
 
     def numbers(self, blocks: Array, start: int, stop: int) -> Array:
         """Return the numbers in the file of the rows from `start` to `stop` of some blocks."""
@@ -108,17 +163,10 @@ class RowFile:
                 raise self._damaged("was altered")
             self._checked[block] = True
 
-    def prepare(self, blocks: Array) -> None:
-        """Let the system read some blocks meanwhile, where it can."""
-        if sys.platform == "linux":
-            size = self.layout.block * self.layout.row_bytes
-            for block in blocks.tolist():
-                os.posix_fadvise(self._file.fileno(), block * size, size, os.POSIX_FADV_WILLNEED)
-
     def _damaged(self, how: str) -> DataError:
         return DataError(
-            f"The encoded rows in {str(self.path)!r} cannot be used: the file {how} after it was "
-            "written; remove its folder and train again, or resume from a checkpoint."
+            f"The cache {str(self.path)!r} cannot be used: the file {how} after it was written; "
+            "remove its folder and train again, or resume from a checkpoint."
         )
 
 
@@ -133,52 +181,44 @@ class RowStream(NamedTuple):
 
 
 @final
-class StreamedBatches:
-    """The rows of a file in batches, as `Batches` gives those in memory.
+class StreamedBatches(BatchSource):
+    """The rows of a file in batches.
 
     Each epoch takes the blocks of the file in a random order. A window is read at a time, and its
     rows are shuffled. The batches of a window have rows of all its blocks, so every rank reads all.
     """
 
-    def __init__(self, stream: RowStream, batch_size: int, targets: Targets, ranks: Ranks) -> None:
+    def __init__(
+        self,
+        stream: RowStream,
+        batch_size: int,
+        targets: Targets,
+        transform: Transform | None,
+        dtype: Any,
+        augment: Augmentation | None,
+        ranks: Ranks,
+    ) -> None:
         rows, window, *_ = stream
+        super().__init__(rows.m, batch_size, transform, dtype, augment, ranks)
         self.rows, self._targets = rows, targets
-        self.m, self.batch_size = rows.m, min(batch_size, rows.m)
-        self.full, self.transform, self.augment, self.ranks = False, None, None, ranks
-        self.bounds = batch_bounds(self.m, self.batch_size)
         self._in_window = max(1, window // self.batch_size)  # batches
-        blocks = np.arange(len(rows.checksums))
-        self.X, self.y, self.weight = self._rows(blocks, 0, 1)  # a row for its shape
-
-    def __len__(self) -> int:
-        """Return the number of batches in an epoch."""
-        return len(self.bounds) - 1
-
-    def epoch(self, rng: np.random.Generator, done: int = 0) -> Iterator[Batch]:
-        """Yield the batches of one epoch."""
-        for window in self.windows(rng, done):
-            for i in range(max(0, done - window.first), len(window.bounds) - 1):
-                rows = window.order[window.bounds[i] : window.bounds[i + 1]]
-                weight = None if window.weight is None else window.weight[rows]
-                total = len(rows) if weight is None else float(weight.sum())
-                own = self.ranks.share(len(rows))
-                weight = None if weight is None else weight[own]
-                yield Batch(window.X[rows[own]], window.y[rows[own]], weight, len(rows), total)
+        self._load(np.arange(len(rows.checksums)), 0, 1)  # a row for its shape
 
     def windows(self, rng: np.random.Generator, done: int = 0) -> Iterator[Window]:
         """Yield the windows of one epoch from the one that holds batch `done`."""
         seed = int(rng.integers(2**63))
         blocks = np.random.default_rng(seed).permutation(len(self.rows.checksums))
-        size, block = self._in_window, self.rows.layout.block
+        size = self._in_window
         for first in range(done // size * size, len(self), size):
             bounds = self.bounds[first : first + size + 1]
             start, stop = int(bounds[0]), int(bounds[-1])
-            rows = self._rows(blocks, start, stop)
-            self.rows.prepare(blocks[stop // block : (2 * stop - start) // block])  # the next one
-            order = np.random.default_rng([seed, first]).permutation(stop - start)
-            yield Window(*rows, order, bounds - start, first)
+            self._load(blocks, start, stop)
+            self.rows.prepare(blocks, stop, 2 * stop - start)  # the next one
+            window = np.random.default_rng([seed, first])
+            order, self.seed = window.permutation(stop - start), int(window.integers(2**63))
+            yield Window(order, bounds - start, first)
 
-    def _rows(self, blocks: Array, start: int, stop: int) -> tuple[Array, Array, Array | None]:
-        """Return X, targets and weights of the rows from `start` to `stop` of some blocks."""
-        X, y = self.rows.gather(blocks, start, stop)
-        return X, *self._targets(y, partial(self.rows.numbers, blocks, start, stop))
+    def _load(self, blocks: Array, start: int, stop: int) -> None:
+        self.X = self.y = np.empty(0)  # frees the last window before the next takes memory
+        self.X, y = self.rows.gather(blocks, start, stop)
+        self.y, self.weight = self._targets(y, partial(self.rows.numbers, blocks, start, stop))

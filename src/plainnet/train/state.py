@@ -14,11 +14,10 @@ import numpy as np
 from plainnet.errors import PlainnetError
 from plainnet.nn.network import Sequential
 from plainnet.nn.parameters import Array
-from plainnet.train.batches import Batches
+from plainnet.train.batches import BatchSource
 from plainnet.train.early_stopping import BestWeights
 from plainnet.train.epoch import EpochProgress
 from plainnet.train.history import COLUMNS, History
-from plainnet.train.row_file import StreamedBatches
 from plainnet.train.step import TrainStep
 
 FitRows = Sequence[Array | None]
@@ -119,7 +118,7 @@ class TrainingState:
         best: BestWeights,
         history: History,
         rng: np.random.Generator,
-        batches: Batches | StreamedBatches,
+        batches: BatchSource,
     ) -> None:
         self.train_step, self.best, self.history, self.rng = train_step, best, history, rng
         self.batches, self.progress = batches, EpochProgress(0)

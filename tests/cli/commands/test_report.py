@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from cyclopts import App
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from plainnet.cli.commands.report import training_command
@@ -23,20 +23,23 @@ names = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_
 )
 
 
+APP = App(result_action="return_value")
+
+
+@APP.command
+def train(data: str, /, *, options: Options = Options()) -> tuple[str, Options]:  # noqa: B008
+    return data, options
+
+
 def understood(arguments: list[str], path: Path) -> TrainConfig:
     """Return the options that the command line parses from a command."""
-    configs: list[TrainConfig] = []
-
-    def train(data: str, /, *, options: Options = Options()) -> None:  # noqa: B008
-        assert data == arguments[2]
-        configs.append(options.config(path))
-
-    app = App(result_action="return_value")
-    app.command(train)
-    app(arguments[1:], print_error=False, exit_on_error=False)
-    return configs[0]
+    data, options = APP(arguments[1:], print_error=False, exit_on_error=False)
+    assert data == arguments[2]
+    config: TrainConfig = options.config(path)
+    return config
 
 
+@settings(max_examples=40)
 @given(
     hidden=st.lists(st.integers(1, 99), max_size=3),
     target=st.lists(names, max_size=2, unique=True),

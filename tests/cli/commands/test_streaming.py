@@ -1,4 +1,4 @@
-"""Predictions and evaluations of tables that a bound of 100 kilobytes makes too large."""
+"""Predictions and evaluations of data that a bound of some kilobytes makes too large."""
 
 import json
 import re
@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
-from plainnet.data import stream, table_stream
+from plainnet.data import images, stream, table_stream
 
 TRAIN = ("--target", "y", "--hidden", "8", "--epochs", "2", "--out", "m.safetensors")
 
@@ -107,3 +108,51 @@ def test_a_folder_of_tables(cli: Callable[..., Any], tmp_path: Path) -> None:
     assert "used again, as nothing changed" in cli("train", "rows", *TRAIN).out
     assert "2,000 predictions" in cli("predict", "m.safetensors", "rows", "--out", "p.csv").out
     assert "of all 2,000 rows" in cli("evaluate", "m.safetensors", "rows").err
+
+
+def write_pictures(folder: Path, m: int = 120) -> None:
+    """Write noise that is brighter in one of two classes."""
+    rng = np.random.default_rng(0)
+    for k, name in enumerate(("dark", "light")):
+        (folder / name).mkdir(parents=True)
+        for i in range(m // 2):
+            pixels = rng.integers(0, 200, (8, 8, 3), np.uint8) + np.uint8(20 * k)
+            Image.fromarray(pixels).save(folder / name / f"{i:03}.bmp")
+    (folder / "dark" / "damaged.bmp").write_bytes(b"BM")
+
+
+def test_pictures(cli: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Predictions come in parts; an evaluation has the scores of all pictures, and a sample."""
+    write_pictures(tmp_path / "p")
+    options = ("--size", "8", "--channels", "4", "--epochs", "2", "--memory", "20KB")
+    result = cli("train", "p", *options, "--out", "m.safetensors")
+    assert "Larger than memory: encoded pictures in p.rows, written once" in result.out
+    assert "p: 120 pictures, 96 to train, 24 held out" in result.out
+    whole = cli("predict", "m.safetensors", "p").out
+    monkeypatch.setattr(images, "_BYTES", 1)
+    parts = cli("predict", "m.safetensors", "p", "--strict")
+    assert parts.code != 0
+    assert "damaged.bmp cannot be used" in parts.err
+    assert cli("predict", "m.safetensors", "p").out == whole
+    known = json.loads(cli("evaluate", "m.safetensors", "p", "--json").out)
+    streamed = cli("evaluate", "m.safetensors", "p", "--json", "--memory", "20KB")
+    found = json.loads(streamed.out)["all_rows"]
+    assert found["rows"] == 120
+    assert found["loss"] == pytest.approx(known["loss"], rel=1e-5)
+    assert found["accuracy"] == pytest.approx(known["accuracy"])
+    assert "p does not fit in memory: 100 of its pictures, drawn at random" in streamed.err
+    assert "left out dark/damaged.bmp" in streamed.err
+
+
+def test_a_search_deals_pictures_but_no_streamed_tables(
+    cli: Callable[..., Any], tmp_path: Path
+) -> None:
+    write_pictures(tmp_path / "p")
+    options = ("--trials", "1", "--folds", "2", "--epochs", "1", "--memory", "20KB", "--size", "8")
+    result = cli("search", "p", *options, "--workers", "2")
+    assert result.code == 0
+    assert "96 rows in 2 folds" in result.out
+    write(tmp_path / "a.csv")
+    result = cli("search", "a.csv", "--memory", "100KB")
+    assert result.code != 0
+    assert "give a table with some of its rows, or more memory, and train on all" in result.err

@@ -72,8 +72,8 @@ def evaluate(
     report
         An HTML file to write a report to.
     memory
-        Memory for the rows of a table, such as 2GB; a larger one is scored some rows at a time, and
-        all else is that of a sample. [default: half of what is free]
+        Memory for rows or pictures, such as 2GB; more are scored some at a time, and all else is
+        that of a sample. [default: half of what is free]
     """
     if report is not None:
         require_output(report, model, path, option="--report")

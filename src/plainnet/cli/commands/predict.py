@@ -13,12 +13,15 @@ from functools import lru_cache
 from pathlib import Path
 from typing import final
 
+import numpy as np
+
 from plainnet.cli.console import errors, output, print_line, print_notes, rich_table
 from plainnet.cli.paths import require_images, require_output
 from plainnet.cli.progress import reading
 from plainnet.config import size_in_bytes
 from plainnet.data.decode import printable
-from plainnet.data.images import ImageSchema, image_files, read_files
+from plainnet.data.image_folder import image_files
+from plainnet.data.images import ImageSchema, decode_files
 from plainnet.data.memory import is_streamed
 from plainnet.data.table_schema import TableSchema
 from plainnet.data.table_stream import TableStream
@@ -59,8 +62,8 @@ def predict(
     raw
         Write unchanged text to CSV, which spreadsheets may run as a formula.
     memory
-        Memory for the rows of a table, such as 2GB; a larger one is predicted some rows at a time.
-        [default: half of what is free]
+        Memory for the rows of a table, such as 2GB; a larger one is predicted some rows at a time,
+        as pictures always are. [default: half of what is free]
     """
     if out is not None:
         require_output(out, model, path)
@@ -184,10 +187,13 @@ def _predict(trained: Model, path: Path, strict: bool, notes: list[str]) -> Pred
     if not isinstance(trained.schema, ImageSchema):
         A = trained.loss.predictions(trained.predict_logits(path, notes))
         return Predictions(trained.target, "row", [str(i) for i in range(1, len(A) + 1)], A)
+    size, channels, inside = trained.schema.size, trained.schema.channels, path.is_dir()
+    names: list[str] = []
+    parts: list[Array] = []
     with reading(errors()) as progress:
-        size, channels = trained.schema.size, trained.schema.channels
-        X, kept, skipped = read_files(image_files(path), size, strict, progress, channels)
-    inside = path.is_dir()
-    notes += left_out(skipped, path if inside else path.parent)
-    names = [printable(file.relative_to(path) if inside else file) for file in kept]
-    return Predictions(trained.target, "file", names, trained.predictions(X))
+        for X, kept, skipped in decode_files(image_files(path), size, strict, progress, channels):
+            notes += left_out(skipped, path if inside else path.parent)
+            names += [printable(file.relative_to(path) if inside else file) for file in kept]
+            if kept:
+                parts.append(trained.predictions(X))
+    return Predictions(trained.target, "file", names, np.concatenate(parts))

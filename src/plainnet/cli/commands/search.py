@@ -137,7 +137,7 @@ def search(
             given=options.given(),
             only=only,
             workers=workers,
-            ready=lambda plan: show_plan(console, plan, len(data.data.train.y)),
+            ready=lambda plan: show_plan(console, plan, data.data.m),
             watch=display.watch,
             watch_trial=display.watch_trial,
         )
@@ -185,7 +185,7 @@ def _winner(console: Console, data: Folds, best: Trial, path: Path) -> Run:
     result.model.record["data"] = path.resolve().name
     evaluation = stored_evaluation(result.model)
     console.print()
-    text = f"Trial {best.number} is the best. Trained on all {len(data.data.train.y):,} rows"
+    text = f"Trial {best.number} is the best. Trained on all {data.data.m:,} rows"
     text += " and evaluated on the held-out rows:" if evaluation else "; no rows are held out."
     print_line(console, text, "bold")
     if evaluation is not None:
