@@ -14,9 +14,9 @@ import pandas as pd
 
 from plainnet.config import TrainConfig
 
-MOST_ROWS = 2000  # of a table; of a larger one a sample
+MOST_ROWS = {"mlp": 2000, "tabular": 500}  # of a table; of a larger one a sample
 TARGETS = {"mpg": "mpg", "titanic": "survived"}  # of the others the last column
-TABLES: dict[str, dict[str, Any]] = {"mlp": {"epochs": 20}, "tabular": {}}
+TABLES: dict[str, dict[str, Any]] = {"mlp": {"epochs": 20}, "tabular": {"epochs": 40, "members": 4}}
 PICTURES: dict[str, Any] = {"size": 16, "epochs": 8}
 
 
@@ -42,7 +42,7 @@ def _case(network: str, path: Path) -> tuple[Any, dict[str, Any], dict[str, dict
         return path, {"network": network} | PICTURES, starts
     frame = pd.read_csv(path)
     target = TARGETS.get(path.stem, frame.columns[-1])
-    sample = frame.sample(min(len(frame), MOST_ROWS), random_state=0)
+    sample = frame.sample(min(len(frame), MOST_ROWS[network]), random_state=0)
     return sample, {"network": network, "target": target} | TABLES[network], BAD_STARTS
 
 

@@ -55,7 +55,7 @@ ORDER = [
     ),
     *("estimators", "export", "play"),
 ]
-NN = "validation registry parameters ranks initializers layers normalization convolution"
+NN = "validation registry parameters pieces ranks initializers layers normalization convolution"
 NN += " activations embeddings losses network ensemble convolutional_network gradcheck"
 LEVELS = (
     *[(f"plainnet.{name}.*",) for name in ORDER[: ORDER.index("nn")]],
@@ -355,23 +355,23 @@ def test_file_has_at_most_300_lines_of_code(path):
     assert lines_of_code(path.read_text(encoding="utf-8")) <= 300
 
 
-def test_nn_optim_and_train_have_at_most_3360_lines_of_code():
+def test_nn_optim_and_train_have_at_most_3375_lines_of_code():
     sizes = {
         module: lines_of_code(path.read_text(encoding="utf-8"))
         for module, path in MODULES.items()
         if any(is_inside(module, f"plainnet.{part}") for part in ("nn", "optim", "train"))
         and path.name != "__init__.py"  # only lists of names
     }
-    assert sum(sizes.values()) <= 3360, sizes
+    assert sum(sizes.values()) <= 3375, sizes
 
 
-def test_engine_has_at_most_1890_lines_of_code():
+def test_engine_has_at_most_1915_lines_of_code():
     sizes = {
         module: lines_of_code(path.read_text(encoding="utf-8"))
         for module, path in MODULES.items()
         if is_inside(module, "plainnet.engine")
     }
-    assert sum(sizes.values()) <= 1890, sizes
+    assert sum(sizes.values()) <= 1915, sizes
 
 
 def test_textbook_has_less_than_150_lines_of_code():

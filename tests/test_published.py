@@ -226,7 +226,7 @@ def test_optimization(optimizer, published, accuracy):
         batch_size=64,
         epochs=10_000,
         seed=CourseOrder(),
-        engine="compiled",  # ten times as fast; the other exercises train with NumPy
+        engine="compiled",  # less time; the other exercises train with NumPy
     )
     assert " ".join(f"{cost:.6f}" for cost in history.loss[:5000:1000]) == published
     assert engine_percent(net, X, y) == accuracy

@@ -212,6 +212,20 @@ def test_a_network_that_a_regression_beats_is_named():
     assert finding.advice.startswith("--network tabular without --hidden --dropout")
 
 
+def test_a_network_that_is_right_but_never_sure_costs_more_than_a_regression():
+    """Its predictions stay the same, and each of its probabilities is near one half."""
+    sure = moon_net(0, Adam(0.01))
+    assert "worse than a baseline" not in {one.name for one in examine(sure)}
+    unsure = replace(sure, net=sure.net.astype(sure.net.dtype))
+    for name in ("dense3.W", "dense3.b"):
+        unsure.net.params.views[name] *= 1e-6
+    assert unsure.on_held_out.score == sure.on_held_out.score
+    finding = {one.name: one for one in examine(unsure)}["worse than a baseline"]
+    assert "logistic regression has a far lower cost" in finding.message
+    assert f"against {np.log(2):.3f}" in finding.evidence
+    assert finding.options.get("hidden") != ()
+
+
 def test_a_linear_network_is_advised_where_the_default_is_worse_than_a_regression():
     """And that is as good as the regression: no finding is left."""
     frame, rng = noise(400)
@@ -319,6 +333,15 @@ def test_the_usual_learning_rate_is_not_lowered_because_of_the_curvature_alone()
     vars(slow)["initial_stable_lr"] = vars(slow)["stable_lr"] = 0.01
     assert slow.lr_too_high
     assert "lr" not in enlarge(slow)[1]["options"]
+
+
+def test_default_networks_are_trained_with_adam_before_they_are_trained_longer():
+    slow = moon_net(0, SGD(0.1), epochs=2)
+    config = TrainConfig(network="tabular", optimizer="sgd", lr=0.1, epochs=2)
+    cause, advice = enlarge(replace(slow, config=config))
+    assert "Gradient descent is slow" in cause
+    assert advice["advice"] == "--optimizer adam without --lr"
+    assert "epochs" in enlarge(replace(slow, config=replace(config, network="mlp")))[1]["options"]
 
 
 def test_an_unusual_learning_rate_is_lowered_before_another_activation_is_tried():

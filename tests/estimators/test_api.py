@@ -26,13 +26,15 @@ both = pytest.mark.parametrize("kind", [NetClassifier, NetRegressor])
 @both
 @pytest.mark.parametrize("engine", ["numpy", "compiled"])
 def test_estimator_checks_pass(kind, engine, request):
+    options = {"engine": engine}
     if engine == "compiled":
         request.getfixturevalue("compiled")
+        options |= {"lr": 0.01, "epochs": 20}  # as the defaults have been checked with NumPy
     with warnings.catch_warnings():
         # it checks whatever speaks the protocol, but would rather it inherited from its own class
         warnings.filterwarnings("ignore", ".*does not inherit from `sklearn.base.BaseEstimator`")
         warnings.filterwarnings("ignore", category=FutureWarning)
-        results = check_estimator(kind(engine=engine), on_fail=None, on_skip=None)
+        results = check_estimator(kind(**options), on_fail=None, on_skip=None)
     assert len(results) > 50
     for result in results:
         if result["check_name"] == "check_array_api_input":

@@ -167,7 +167,7 @@ def test_release_forgets_the_batch_but_no_options():
     net.forward(np.ones((3, 2)))
     net.release()
     assert net.layers[0].tag == "mine"
-    assert net.layers[0].X.shape == (1, 2)
+    assert net.layers[0].X.shape == (0, 2)
 
 
 @pytest.mark.parametrize(

@@ -85,7 +85,6 @@ def read_frame(
 
 def read_table(
     source: Any,
-    delimiter: str | None = None,
     *,
     header: bool = True,
     empty: bool = False,
@@ -98,7 +97,7 @@ def read_table(
     """
     if isinstance(source, Table):
         return source
-    read = _read(source, delimiter, header, empty, text)
+    read = _read(source, None, header, empty, text)
     if isinstance(read, pd.DataFrame):
         return Table.of(read)
     m = len(next(iter(read.values())))

@@ -58,6 +58,7 @@ class Rival(NamedTuple):
     score: float
     over_network: Difference
     over_constant: Difference
+    saving: Difference  # the network's cost minus its own, relative to the constant's cost
 
 
 @final
@@ -76,6 +77,11 @@ class Comparison(NamedTuple):
     def best(self) -> Rival | None:
         """The baseline that is furthest ahead of the network."""
         return max(self.rivals, key=lambda rival: rival.over_network.value, default=None)
+
+    @property
+    def cheapest(self) -> Rival | None:
+        """The baseline of the lowest cost."""
+        return min(self.rivals, key=lambda rival: rival.cost, default=None)
 
 
 def compare(
@@ -101,9 +107,12 @@ def compare(
     rivals = []
     for phrase, baseline in baselines.items():
         A = baseline.predict(X)
-        own, cost = row_scores(task, A, y), loss(logits_of(_task(trained), A), y, weight)[0]
+        own, logits = row_scores(task, A, y), logits_of(_task(trained), A)
         both = difference(own, network), difference(own, constant)
-        rivals.append(Rival(phrase, cost, float((counts * own).mean()), *both))
+        with np.errstate(all="ignore"):
+            each = [counts * loss.per_example(z, y) / max(costs[1], 1e-12) for z in (Z, logits)]
+            cost, saving = loss(logits, y, weight)[0], paired_means(*each)
+        rivals.append(Rival(phrase, cost, float((counts * own).mean()), *both, saving))
     scores = (float((counts * some).mean()) for some in (network, constant))
     score, constant_score = scores
     over = difference(network, constant)

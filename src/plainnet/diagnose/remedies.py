@@ -16,6 +16,7 @@ from plainnet.tabular import ANY_NETWORK, FEWEST_ROWS
 
 _SCALED = "columns that are scaled to mean 0 and variance 1"
 _LONGER, _FEWEST_EPOCHS, _MOST_EPOCHS = 3, 30, 1000
+_ADAM = {"optimizer": "adam", "lr": None, "momentum": 0.0, "nesterov": False}
 _LARGE_GAIN = 5.0  # by which a layer multiplies its inputs; he_normal has 1.4
 _MUCH_FASTER = 5  # times the learning rate, before a larger network is tried
 _STRONG_L2, _USUAL_DROPOUT = 0.001, 0.3  # convolutional networks have 0.3 by default
@@ -117,6 +118,10 @@ def enlarge(snapshot: TrainingSnapshot) -> tuple[str, dict[str, Any]]:
     if better := better_lr(snapshot):
         cause = f"The learning rate of {lr:g} is too {'high' if better['lr'] < lr else 'low'}."
         return cause, remedy(options, better)
+    if options.optimizer == "sgd" and options.network != "mlp":
+        return "Gradient descent is slow for this network.", remedy(
+            options, _ADAM, longer(snapshot)
+        )
     hidden = tuple(max(32, units) for units in options.hidden or ())
     wider = {"hidden": hidden if len(hidden) > 1 else (32, 32)}
     if hidden == options.hidden or options.network != "mlp":

@@ -4,11 +4,13 @@ import math
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from contextvars import ContextVar, copy_context
 from functools import cache
 from typing import Any, TypeVar, final
 
+from plainnet.nn import pieces
+from plainnet.nn.convolution import Conv2D
 from plainnet.nn.network import Sequential
 
 T = TypeVar("T")
@@ -43,6 +45,18 @@ def blas_threads(net: Sequential, batch: int, train: bool = True) -> int:
     return available if saved > len(counts) * WORTH_A_THREAD / 2 else 1
 
 
+def engine_threads(
+    net: Sequential, threads: int, engine: str = "numpy"
+) -> AbstractContextManager[None]:
+    """Let an engine use so many threads for a network inside the block.
+
+    The products of convolutions are many and small: with NumPy, threads share the pictures instead.
+    """
+    convolves = any(isinstance(layer, Conv2D) for layer in net.layers)
+    shares = convolves and threads > 1 and engine == "numpy"
+    return shared_pieces(threads) if shares else limited_threads(threads)
+
+
 @final
 class Team:
     """Threads that run functions together; the caller is one of them, the others are kept."""
@@ -73,6 +87,32 @@ class Team:
                 self._pool.shutdown()
                 self._pool = None
                 raise
+
+
+@contextmanager
+def shared_pieces(threads: int) -> Iterator[None]:
+    """Share the pieces of batches among threads inside the block; their products use one each."""
+    team, process = Team(), os.getpid()
+
+    def run(f: Callable[[slice], Any], rows: Sequence[slice]) -> list[Any]:
+        results, left = [None] * len(rows), enumerate(rows)
+
+        def take() -> None:
+            for i, part in left:  # other threads take some
+                results[i] = f(part)
+
+        if len(rows) > 1 and os.getpid() == process:  # a forked process has no threads
+            with suppress(RuntimeError):  # a thread cannot start
+                team.run([take] * threads)
+                return results
+        return [f(part) for part in rows]
+
+    token = pieces.run.set(run)
+    try:
+        with limited_threads(1):
+            yield
+    finally:
+        pieces.run.reset(token)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from plainnet.engine.blas_threads import (
     Team,
     available_threads,
     blas_threads,
-    limited_threads,
+    engine_threads,
 )
 from plainnet.engine.choice import compiled
 from plainnet.engine.compiled import CompiledForward
@@ -61,10 +61,13 @@ def predict_logits(
     """
     rows = net.validate_input(X) if transform is None else np.atleast_1d(X)
     forward = forward_of(engine, net, len(rows))
-    size = forward.size if isinstance(forward, CompiledForward) else net.batch_rows
+    engine, size = "numpy", net.batch_rows
+    if isinstance(forward, CompiledForward):
+        engine, size = "compiled", forward.size
     threads = min(available_threads(), len(rows) // (size * BATCHES))
     if threads < 2:
-        with limited_threads(blas_threads(net, min(size, len(rows)), train=False)):
+        n = blas_threads(net, min(size, len(rows)), train=False)
+        with engine_threads(net, n, engine):
             return forward(rows, transform=transform)
     share = size * -(-len(rows) // (size * threads))  # full batches, the same as without threads
     shares = [rows[start : start + share] for start in range(0, len(rows), share)]

@@ -9,6 +9,7 @@ Array = NDArray[Any]
 Hashes = NDArray[np.uint64]
 Indices = NDArray[np.int64]
 BLOCK = 8192  # rows that are hashed at a time
+_BYTES = 2**24  # of these rows, where rows are long
 _GOLDEN, _FIRST, _SECOND = map(  # constants of SplitMix64
     np.uint64, (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB)
 )
@@ -19,12 +20,13 @@ def hash_rows(X: Array) -> Hashes:
     flat = X.reshape(len(X), -1)
     n_bytes = flat.shape[1] * flat.itemsize
     hashes = np.full(len(X), n_bytes, np.uint64)
-    for start in range(0, len(X), BLOCK):
-        some = np.ascontiguousarray(flat[start : start + BLOCK])
+    step = min(BLOCK, max(1, _BYTES // max(1, n_bytes)))
+    for start in range(0, len(X), step):
+        some = np.ascontiguousarray(flat[start : start + step])
         some = some + some.dtype.type(0) if some.dtype.kind == "f" else some  # makes -0 a 0
         block = np.zeros((len(some), -(-n_bytes // 8) * 8), np.uint8)
         block[:, :n_bytes] = some.view(np.uint8)
-        h = hashes[start : start + BLOCK]
+        h = hashes[start : start + step]
         for word in block.view("<u8").T:
             h ^= word
             h += _GOLDEN

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plainnet.data.images import ImageSchema
-from plainnet.engine.blas_threads import blas_threads, limited_threads
+from plainnet.engine.blas_threads import blas_threads, engine_threads
 from plainnet.errors import PlainnetError
 from plainnet.evaluate.feature_spans import feature_spans
 from plainnet.evaluate.per_example import Floats, NamedExamples, row_scores
@@ -18,6 +18,7 @@ from plainnet.nn.parameters import Array
 from plainnet.nn.validation import positive_int
 
 _NORMAL = 1.959964  # half the width of a 95 % interval, in standard errors
+MOST_ROWS = 2000  # of a sample in which columns are permuted
 _TILES = 4  # a picture is cut into 4 x 4 tiles
 
 
@@ -43,7 +44,7 @@ class Importance:
 
 
 def importance(
-    model: Model, rows: NamedExamples, *, repeats: int = 20, seed: int = 0, max_rows: int = 2000
+    model: Model, rows: NamedExamples, *, repeats: int = 20, seed: int = 0
 ) -> list[Importance]:
     """Measure how much worse a model predicts when a column is permuted (Breiman, 2001).
 
@@ -57,13 +58,12 @@ def importance(
     the model was trained on, noise can appear important, so use held-out rows.
     """
     positive_int("importance", "repeats", repeats)
-    positive_int("importance", "max_rows", max_rows)
     rng = np.random.default_rng(seed)
     X, y = rows.X, rows.y
     if len(X) < 2:
         raise PlainnetError(f"importance needs at least 2 rows to exchange values, got {len(X)}")
-    if len(X) > max_rows:
-        some = np.sort(rng.choice(len(X), max_rows, replace=False))
+    if len(X) > MOST_ROWS:
+        some = np.sort(rng.choice(len(X), MOST_ROWS, replace=False))
         X, y = X[some], y[some]
     y = model.loss.encode(y, model.net.n_out, np.float64)
     predict = _permuted_logits(model, X)
@@ -74,7 +74,7 @@ def importance(
 
     sign = 1.0 if model.target.task == "regression" else -1.0
     importances = []
-    with limited_threads(blas_threads(model.net, 256, train=False)):
+    with engine_threads(model.net, blas_threads(model.net, 256, train=False)):
         baseline = measure(np.arange(len(X)), np.arange(0))
         for name, columns in groups(model):
             rise = _rise(measure, columns, baseline, repeats, rng)

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from plainnet.engine.blas_threads import blas_threads, limited_threads
+from plainnet.engine.blas_threads import blas_threads, engine_threads
 from plainnet.evaluate.per_example import NamedExamples
 from plainnet.explain.example import describe_prediction, describe_target
 from plainnet.model import Model
@@ -31,7 +31,7 @@ class Neighbor(NamedTuple):
 def nearest(model: Model, x: Array, rows: NamedExamples, n: int = 5) -> list[Neighbor]:
     """Find the n rows that are nearest to x in the inputs of the last Dense layer."""
     net = model.net.astype(model.net.dtype)  # a copy: other threads may use the model meanwhile
-    with limited_threads(blas_threads(net, _BLOCK, train=False)):
+    with engine_threads(net, blas_threads(net, _BLOCK, train=False)):
         x_input, x_hidden, _ = _forward(net, model.transform, x[np.newaxis])
         blocks = []
         for start in range(0, len(rows.X), _BLOCK):

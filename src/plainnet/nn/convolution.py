@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import final
 
@@ -12,12 +13,11 @@ from plainnet.errors import PlainnetError
 from plainnet.nn.initializers import initializer
 from plainnet.nn.layers import LAYERS, DropoutLayer, Layer, Shape
 from plainnet.nn.parameters import Array, ParameterSpec
+from plainnet.nn.pieces import by_pieces
 from plainnet.nn.ranks import feature_sums
 from plainnet.nn.registry import register
 from plainnet.nn.validation import positive_int
 
-BLOCK = 2**17  # numbers in a block of pictures, kernel rows side by side: half a MB, for the cache
-SHORT = 32  # a kernel row of fewer numbers is short
 PADDINGS = ("same", "valid")
 
 
@@ -37,9 +37,9 @@ class Conv2D(Layer):
         dW_ij = dY^T X_ij, summed over rows and pixels; db = sums of dY;
         dX = sum over i, j of dY W_ij, each added to the pixels that X_ij came from.
 
-    The last line is a convolution of dY with the kernel turned by half a turn. The sum over j is
-    computed as one product for each i: the X_ij of all j side by side times W_i^T; for few channels
-    also the sum over i.
+    The last line is a convolution of dY with the kernel turned by half a turn. The sum over i and j
+    is one product: a row of ``patches`` has the numbers of all X_ij at one pixel side by side, and
+    W is a matrix of as many columns.
 
     Parameters
     ----------
@@ -112,15 +112,20 @@ class Conv2D(Layer):
     def build(self, in_shape: Shape) -> Shape:
         """Return (height, width, n_out); the input must be a picture."""
         require_picture(self, in_shape)
-        self.in_shape, sides, self.pads = in_shape, [], [(0, 0)]
+        self.in_shape, self.pads, self.reach = in_shape, [(0, 0)], [(0, 0)]
+        sides = []
         for n in in_shape[:2]:
             out = -(-n // self.stride)
             zeros = max((out - 1) * self.stride + self.kernel - n, 0)
             zeros = zeros if self.padding == "same" else 0
             sides.append(n + zeros)
             self.pads.append((zeros // 2, zeros - zeros // 2))
-        self.pads.append((0, 0))
         squares = windows_per_side(self, (sides[0], sides[1]), self.kernel)
+        for n, out, (before, _) in zip(in_shape, squares, self.pads[1:], strict=False):
+            start = self.kernel - 1 - before  # of dY among the zeros that patches of dX need
+            self.reach.append((start, n + before - (out - 1) * self.stride - 1))
+        self.pads.append((0, 0))
+        self.reach.append((0, 0))
         shape = (self.n_out, self.kernel, self.kernel, in_shape[2])
         self.specs = [ParameterSpec("W", shape, "weight", self.init)]
         self.specs += [ParameterSpec("b", (self.n_out,), "bias", "zeros")] * self.bias
@@ -129,64 +134,55 @@ class Conv2D(Layer):
     def forward(self, X: Array, train: bool) -> Array:
         """Y = sum over i, j of X_ij W_ij^T + b."""
         Xp = np.pad(X, self.pads) if max(map(sum, self.pads)) else X
-        self.Xp = Xp
-        Y = convolve(Xp, self.W, self.stride, self.out_shape)
-        if self.bias:
-            Y += self.b
-        return Y
+        self.P = P = patches(Xp, self.kernel, self.stride)
+        W = self.W.reshape(self.n_out, -1)
+        return product_of_patches(P, W.T, self.b if self.bias else None)
 
     def backward(self, dY: Array, need_dX: bool) -> Array | None:
         """dW_ij = dY^T X_ij, db = sums of dY, dX = sum over i, j of dY W_ij, shifted back."""
-        self.dW[...] = 0
-        for rows, i, X_i in kernel_rows(self.Xp, self.W, self.stride, self.out_shape):
-            dY_rows = dY[rows].reshape(*X_i.shape[:2], self.n_out).transpose(0, 2, 1)
-            self.dW[:, i] += (dY_rows @ X_i).sum(axis=0).reshape(self.dW[:, i].shape)
+        P, n_patch = self.P, math.prod(self.P.shape[3:])
+
+        def dW(rows: slice) -> Array:
+            dY_rows = dY[rows].reshape(-1, self.n_out)
+            return np.dot(dY_rows.T, P[rows].reshape(-1, n_patch)).reshape(self.W.shape)
+
+        self.dW[...] = sum(by_pieces(dW, len(P), math.prod(P.shape[1:])))
         if self.bias:
             self.db[...] = feature_sums(dY)
         if not need_dX:
             return None
-        margin, steps = self.kernel - 1, [slice(None)]
-        for (before, _), n in zip(self.pads[1:], self.out_shape[:2], strict=False):
-            start = margin - before
-            steps.append(slice(start, start + (n - 1) * self.stride + 1, self.stride))
-        sides = (n + margin for n in self.in_shape[:2])
-        spread = np.zeros_like(dY, shape=(len(dY), *sides, self.n_out))
-        spread[tuple(steps)] = dY
-        return convolve(spread, self.W[:, ::-1, ::-1].transpose(3, 1, 2, 0), 1, self.in_shape)
+        dY_P = patches(np.pad(spread(dY, self.stride), self.reach), self.kernel, 1)
+        W = self.W[:, ::-1, ::-1].transpose(1, 2, 0, 3).reshape(-1, self.in_shape[2])
+        return product_of_patches(dY_P, W)
 
 
-def convolve(X: Array, W: Array, stride: int, out_shape: Shape) -> Array:
-    """Return Y = sum over i, j of X_ij W_ij^T, where X needs no more padding."""
-    Y = np.empty_like(X, order="C", shape=(len(X), *out_shape))
-    for rows, i, X_i in kernel_rows(X, W, stride, out_shape):
-        Y_rows = Y[rows].reshape(*X_i.shape[:2], len(W))
-        W_i = W[:, i].reshape(len(W), -1).T
-        if i.start == 0:
-            np.matmul(X_i, W_i, out=Y_rows)
-        else:
-            Y_rows += X_i @ W_i
+def patches(X: Array, kernel: int, stride: int) -> Array:
+    """Return a view of the numbers under the kernel, for each picture and pixel of the output."""
+    windows = sliding_window_view(X, (kernel, kernel), axis=(1, 2))[:, ::stride, ::stride]
+    return windows.transpose(0, 1, 2, 4, 5, 3)
+
+
+def product_of_patches(P: Array, W: Array, b: Array | None = None) -> Array:
+    """Return the product of each patch, as a row, and W, plus b."""
+    Y = np.empty_like(P, order="C", shape=(*P.shape[:3], W.shape[1]))
+
+    def piece(rows: slice) -> None:
+        np.matmul(P[rows].reshape(-1, len(W)), W, out=Y[rows].reshape(-1, W.shape[1]))
+        if b is not None:
+            Y[rows] += b
+
+    by_pieces(piece, len(P), math.prod(P.shape[1:]))
     return Y
 
 
-def kernel_rows(
-    X: Array, W: Array, stride: int, out_shape: Shape
-) -> Iterator[tuple[slice, slice, Array]]:
-    """Yield for blocks of pictures and each i the X_ij of all j side by side.
-
-    Where these are short, all i stand side by side too, as products of few columns are slow.
-    """
-    height, width, _ = out_shape
-    _, kernel, _, n_in = W.shape
-    down = kernel if kernel * n_in < SHORT else 1
-    size = max(1, BLOCK // (X.shape[1] * width * down * kernel * n_in))
-    for start in range(0, len(X), size):
-        rows = slice(start, start + size)
-        windows = sliding_window_view(X[rows], (down, kernel), axis=(1, 2))[:, :, ::stride]
-        windows = windows.transpose(0, 1, 2, 4, 5, 3)
-        side_by_side = windows.reshape(*windows.shape[:3], down * kernel * n_in)
-        for i in range(0, kernel, down):
-            X_i = side_by_side[:, i : i + (height - 1) * stride + 1 : stride]
-            yield rows, slice(i, i + down), X_i.reshape(len(X_i), height * width, -1)
+def spread(dY: Array, stride: int) -> Array:
+    """Return dY with zeros between its pixels, which are ``stride`` apart."""
+    if stride == 1:
+        return dY
+    height, width = ((n - 1) * stride + 1 for n in dY.shape[1:3])
+    apart = np.zeros_like(dY, shape=(len(dY), height, width, dY.shape[3]))
+    apart[:, ::stride, ::stride] = dY
+    return apart
 
 
 class _Pool(Layer):
@@ -244,29 +240,41 @@ class MaxPool2D(_Pool):
 
     def forward(self, X: Array, train: bool) -> Array:
         """Y = max over i, j of X_ij."""
-        first, *rest = shifted(X, self.size, self.stride, self.out_shape)
-        Y = first.copy()
-        for X_ij in rest:
-            np.maximum(Y, X_ij, out=Y)
+        Y = np.empty_like(X, order="C", shape=(len(X), *self.out_shape))
         self.X, self.Y = X, Y
+        first, *rest = shifted(X, self.size, self.stride, self.out_shape)
+
+        def piece(rows: slice) -> None:
+            Y[rows] = first[rows]
+            for X_ij in rest:
+                np.maximum(Y[rows], X_ij[rows], out=Y[rows])
+
+        by_pieces(piece, len(X), math.prod(self.in_shape))
         return Y
 
     def backward(self, dY: Array, need_dX: bool) -> Array | None:
         """dX = dY where X_ij is the first maximum, else 0."""
-        dX = np.zeros_like(dY, shape=self.X.shape)
-        pixels = shifted(dX, self.size, self.stride, self.out_shape)
-        for dX_ij, first in zip(pixels, self.first_maxima(), strict=True):
-            if self.stride < self.size:  # squares overlap
-                dX_ij += dY * first
-            else:
-                np.multiply(dY, first, out=dX_ij)
+        tiles = self.stride == self.size and not any(n % self.size for n in self.X.shape[1:3])
+        make = np.empty_like if tiles else np.zeros_like
+        dX = make(dY, order="C", shape=self.X.shape)
+
+        def piece(rows: slice) -> None:
+            pixels = shifted(dX[rows], self.size, self.stride, self.out_shape)
+            for dX_ij, first in zip(pixels, self.first_maxima(rows), strict=True):
+                if self.stride < self.size:  # squares overlap
+                    dX_ij += dY[rows] * first
+                else:
+                    np.multiply(dY[rows], first, out=dX_ij)
+
+        by_pieces(piece, len(dY), math.prod(self.in_shape))
         return dX
 
-    def first_maxima(self) -> Iterator[Array]:
+    def first_maxima(self, rows: slice = slice(None)) -> Iterator[Array]:
         """Yield for each X_ij where it is the first maximum, after `forward`."""
-        unfound = np.ones_like(self.Y, dtype=bool)
-        for X_ij in shifted(self.X, self.size, self.stride, self.out_shape):
-            first = X_ij == self.Y
+        Y = self.Y[rows]
+        unfound = np.ones_like(Y, dtype=bool)
+        for X_ij in shifted(self.X[rows], self.size, self.stride, self.out_shape):
+            first = X_ij == Y
             first &= unfound
             unfound ^= first
             yield first

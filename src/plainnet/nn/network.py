@@ -34,6 +34,7 @@ from plainnet.nn.validation import as_array, positive_int
 Transform = Callable[[Array], Array]
 CACHED = 2**16  # numbers of an array that fits in the processor's cache
 LARGEST = 2**24  # numbers of an array in a prediction: 64 MB, unless a row alone is larger
+LARGEST_PICTURES = 2**21  # the same where layers give pictures, so that the cache holds some arrays
 
 
 class LayerSummary(NamedTuple):
@@ -133,7 +134,9 @@ class Sequential:
             shape = layer.out_shape = layer.build(shape)
             widest = max(widest, math.prod(shape))
         self.out_shape = shape
-        self.batch_rows = max(1, min(512, LARGEST // widest), CACHED // widest)
+        pictures = any(len(layer.out_shape) == 3 for layer in self.layers)
+        largest = LARGEST_PICTURES if pictures else LARGEST
+        self.batch_rows = max(1, min(512, largest // widest), CACHED // widest)
 
     def _specs(self) -> list[ParameterSpec]:
         """Return the parameters of all layers, under full names."""
@@ -337,7 +340,7 @@ class Sequential:
             The rows; with ``transform``, its input.
         batch_size : int, optional
             By default as many rows as keep every array in the processor's cache, or 512 where that
-            is more; fewer where an array would exceed 64 MB.
+            is more; fewer where an array would exceed 64 MB, or 8 MB between convolutions.
         transform : callable, optional
             Turns a batch of rows into numbers, so that pictures may stay uint8 in memory.
 

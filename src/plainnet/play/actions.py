@@ -8,10 +8,11 @@ import numpy as np
 
 from plainnet.data.table import Table
 from plainnet.errors import PlainnetError
+from plainnet.evaluate.training_record import finite
 from plainnet.play import exports
 from plainnet.play.datasets import read_upload
 from plainnet.play.findings import findings
-from plainnet.play.frame import finite, frame, state
+from plainnet.play.frame import frame, state
 from plainnet.play.history import read_link
 from plainnet.play.session import Session
 from plainnet.play.settings import choices

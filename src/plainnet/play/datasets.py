@@ -16,7 +16,7 @@ from plainnet.data.splits import split
 from plainnet.data.targets import Task
 from plainnet.errors import DataError
 from plainnet.nn.parameters import Array
-from plainnet.play.settings import SPIRAL_TURN, SURFACES, Settings
+from plainnet.play.settings import NOISY, SEVERAL, SPIRAL_TURN, SURFACES, Settings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -95,28 +95,32 @@ def built_in(settings: Settings) -> pd.DataFrame:
     """Draw the points of a built-in data set."""
     import pandas as pd
 
-    n, noise, seed = settings.points, settings.noise, settings.data_seed
-    name, k = settings.data, settings.classes
-    if name == "introverts":
-        return synthetic.introverts(n, seed)
+    name = settings.data
     if name == "drawn":
         if len({label for *_, label in settings.drawn}) < 2:
             raise DataError("Draw at least 4 points of two classes, 2 of each.")
         x1, x2, y = np.array(settings.drawn).T
         return pd.DataFrame({"x1": x1, "x2": x2, "class": y.astype(int)})
-    if name in SURFACES:
-        X, y = synthetic.surface(n, name, noise=noise, seed=seed)
-    elif name == "spiral":
-        X, y = synthetic.spiral(n, k, noise, seed, turn=SPIRAL_TURN)
-    elif name == "blobs":
-        X, y = synthetic.blobs(n, classes=k, noise=noise, seed=seed)
-    elif name == "moons":
-        X, y = synthetic.moons(n, noise=noise, seed=seed)
-    elif name == "circles":
-        X, y = synthetic.circles(n, noise=noise, seed=seed)
-    else:
-        X, y = synthetic.flower(n, seed=seed)
+    drawn = getattr(synthetic, generator(name))(settings.points, **arguments(settings))
+    if name == "introverts":
+        return cast("pd.DataFrame", drawn)
+    X, y = drawn
     return pd.DataFrame({"x1": X[:, 0], "x2": X[:, 1], "y" if name in SURFACES else "class": y})
+
+
+def generator(name: str) -> str:
+    """Return the name of the function that draws a built-in data set."""
+    return "surface" if name in SURFACES else name
+
+
+def arguments(settings: Settings) -> dict[str, Any]:
+    """Return the arguments of that function, after the number of points."""
+    name = settings.data
+    options: dict[str, Any] = {"kind": name} if name in SURFACES else {}
+    options |= {"classes": settings.classes} if name in SEVERAL else {}
+    options |= {"noise": settings.noise} if name in NOISY else {}
+    options |= {"turn": SPIRAL_TURN} if name == "spiral" else {}
+    return options | {"seed": settings.data_seed}
 
 
 def _task(settings: Settings, frame: pd.DataFrame) -> str:

@@ -4,14 +4,14 @@ import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from pprint import pformat
-from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from plainnet.config import Config, TrainConfig
 from plainnet.export.python import to_python
+from plainnet.play.datasets import arguments, generator
 from plainnet.play.session import Session
-from plainnet.play.settings import NOISY, OFFERED, SEVERAL, SPIRAL_TURN, SURFACES, Settings
+from plainnet.play.settings import OFFERED, Settings
 
 
 def training_script(session: Session) -> bytes:
@@ -33,7 +33,7 @@ def training_script(session: Session) -> bytes:
     )
     text = environment.get_template("train.py.jinja").render(
         data=settings.data,
-        function="surface" if settings.data in SURFACES else settings.data,
+        function=generator(settings.data),
         arguments=_arguments(settings),
         drawn=pformat(list(settings.drawn), compact=True, width=98),
         config=_differences(TrainConfig(), settings.config),
@@ -54,13 +54,8 @@ def _differences(before: Config, now: Config) -> list[tuple[str, str]]:
 
 def _arguments(settings: Settings) -> str:
     """Return the arguments of the function that makes the data."""
-    name = settings.data
-    options: dict[str, Any] = {"kind": name} if name in SURFACES else {}
-    options |= {"classes": settings.classes} if name in SEVERAL else {}
-    options |= {"noise": settings.noise} if name in NOISY else {}
-    options |= {"turn": SPIRAL_TURN} if name == "spiral" else {}
-    options["seed"] = settings.data_seed
-    return ", ".join([str(settings.points), *(f"{key}={v!r}" for key, v in options.items())])
+    pairs = [f"{name}={value!r}" for name, value in arguments(settings).items()]
+    return ", ".join([str(settings.points), *pairs])
 
 
 def model_python(session: Session) -> bytes:

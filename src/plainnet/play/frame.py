@@ -8,6 +8,7 @@ import numpy as np
 from plainnet.diagnose.activations import evenly_spaced, outputs
 from plainnet.diagnose.comparisons import predicted_classes
 from plainnet.evaluate.feature_spans import feature_spans
+from plainnet.evaluate.training_record import finite
 from plainnet.explain.formulas import loss_formula
 from plainnet.nn.activations import Activation
 from plainnet.nn.layers import Dense
@@ -54,15 +55,6 @@ def frame(run: Run, known: int = 0, beside: Run | None = None, known_beside: int
     text = json.dumps(finite(header)).encode()
     text += b" " * (-(4 + len(text)) % 8)
     return b"".join([np.uint32(len(text)).tobytes(), text, *(a.tobytes() for a in arrays.values())])
-
-
-def finite(value: Any) -> Any:
-    """Return JSON values, with None for numbers that are not finite."""
-    if isinstance(value, dict):
-        return {key: finite(part) for key, part in value.items()}
-    if isinstance(value, list | tuple):
-        return [finite(part) for part in value]
-    return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
 def _output_map(phase: Phase, A: Array) -> Array:

@@ -13,7 +13,7 @@ from typing import Any, Self, final
 import numpy as np
 from numpy.typing import ArrayLike
 
-from plainnet.engine.blas_threads import blas_threads, limited_threads
+from plainnet.engine.blas_threads import blas_threads, engine_threads
 from plainnet.engine.row_space import RowSpace, row_space_pays
 from plainnet.errors import PlainnetError
 from plainnet.nn.initializers import generator
@@ -252,7 +252,7 @@ def fit(
         np.errstate(all="ignore"),
         _Interrupt(train_step) as interrupt,
         ExitStack() as at_end,
-        limited_threads(history.threads),
+        engine_threads(trained, history.threads, history.engine),
     ):
         net.share_batches(ranks)
         at_end.callback(net.share_batches, ALONE)

@@ -10,8 +10,8 @@ Ctrl-C ends the training early, keeps the model, and shows how to resume.
 """
 
 import shlex
-from collections.abc import Sequence
-from contextlib import ExitStack, nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -146,23 +146,19 @@ def train(
                 trackers.append(logs.enter_context(TensorBoardLog(log_dir)))
             if mlflow:
                 trackers.append(logs.enter_context(mlflow_run(asdict(job.config), job.out)))
-            _train_or_explain(console, job, checkpoints, trackers, ranks)
+            with _resumable(console, checkpoints, ranks):
+                _train(console, job, checkpoints, trackers, ranks)
 
 
 def _warn(console: Console, sentence: str) -> None:
     print_notes([sentence], console)
 
 
-def _train_or_explain(
-    console: Console,
-    job: Job,
-    checkpoints: Checkpoints,
-    trackers: Sequence[Watch],
-    ranks: Ranks,
-) -> None:
-    """Train; at an error show how to resume, unless resuming would only fail again."""
+@contextmanager
+def _resumable(console: Console, checkpoints: Checkpoints, ranks: Ranks) -> Iterator[None]:
+    """At an error show how to resume, unless resuming would only fail again."""
     try:
-        _train(console, job, checkpoints, trackers, ranks)
+        yield
     except TrainingError:
         checkpoints.remove()
         raise

@@ -17,6 +17,7 @@ _SMALL = 0.1  # a smaller advantage over a constant does not matter in practice
 _UNDERFIT = 0.1  # accuracy or R2 below the nearest neighbors
 _UNDERFIT_BASELINE = 0.03  # the same below a baseline, at the lower end of the interval
 _WORSE, _CHANCE = 0.02, 0.01  # worse than a baseline: at least by this, and with this p at most
+_COSTLY = 0.2  # cost above a baseline, relative to a constant, at the lower end of the interval
 _OUTLIERS = 0.5  # share of the variance of the most extreme targets
 _FEWEST, _FEWEST_TRAINED = 20, 50  # held-out and training rows that show that nothing is learned
 
@@ -53,23 +54,30 @@ def _held_out(snapshot: TrainingSnapshot) -> Iterator[Finding]:
 
 
 def _worse_than_baseline(snapshot: TrainingSnapshot, result: Comparison) -> Iterator[Finding]:
-    best = result.best
-    if best is None or best.over_network.p > _CHANCE or best.over_network.value < _WORSE:
+    best, cheapest, rows = result.best, result.cheapest, f"on {result.rows:,} held-out rows"
+    if best and best.over_network.p <= _CHANCE and best.over_network.value >= _WORSE:
+        scores = f"{percent(best.score)} against {percent(result.score)}"
+        if snapshot.task == "numbers":
+            scores = f"squared error {-best.score:.4g} against {-result.score:.4g}"
+        better, linear = "is better than the network", best.phrase.endswith("regression")
+        evidence = f"{scores} of the network {rows}; {_interval(best.over_network)}"
+    elif cheapest and cheapest.saving.low > _COSTLY:
+        best, better, linear = cheapest, "has a far lower cost than the network", False
+        evidence = f"cost {best.cost:.4f} against {result.cost:.4f} of the network {rows}; "
+        evidence += f"always the same prediction costs {result.constant_cost:.4f}"
+    else:
         return
-    scores = f"{percent(best.score)} against {percent(result.score)} of the network"
-    if snapshot.task == "numbers":
-        scores = f"squared error {-best.score:.4g} against {-result.score:.4g} of the network"
     cause, advice = "The network memorized its training rows.", regularize(snapshot)
     if not snapshot.memorized:
         cause = "The network is too small, too strongly regularized, or was not trained well."
-        advice = replace_by_baseline(snapshot, best.phrase.endswith("regression"))
+        advice = replace_by_baseline(snapshot, linear)
         if advice["options"].get("hidden") == ():
             cause = "The target depends on the columns nearly linearly."
     yield Finding(
         "worse than a baseline",
         "warning",
-        f"On held-out rows {best.phrase} is better than the network.",
-        f"{scores} on {result.rows:,} held-out rows; {_interval(best.over_network)}",
+        f"On held-out rows {best.phrase} {better}.",
+        evidence,
         cause,
         **advice,
     )
