@@ -2,7 +2,8 @@
 
 python -m benchmarks.stream FOLDER --gb 2       write the table unless it is there, train, print
 python -m benchmarks.stream FOLDER --gb 20      the same with 20 GB; the cache needs as much space
-python -m benchmarks.stream FOLDER --ranks 2 --hidden 256 256       also on two ranks of mpiexec
+python -m benchmarks.stream FOLDER --ranks 2 --options="--hidden 128 128 --batch-size 2048"
+                                                also on two ranks of mpiexec
 
 The table is removed with --remove, the cache always. Each training runs in a process of its own.
 """
@@ -23,7 +24,7 @@ GROUP = 2**18  # rows that are written at a time, a row group
 COLUMNS = 20
 MEMORY = "300MB"
 IN_MEMORY = 1_000_000  # rows of the table that fits
-OPTIONS = "--target y --network mlp --epochs 1 --batch-size 256 --hidden"
+ALWAYS, DEFAULT = "--target y --network mlp --epochs 1", "--hidden 16 --batch-size 256"
 
 
 def write_table(path: Path, size: float) -> int:
@@ -63,7 +64,7 @@ def measure(path: Path, *more: str, ranks: int = 1) -> tuple[float, float, float
     import os
 
     mpi = ["mpiexec", "-n", str(ranks)] if ranks > 1 else []
-    command = [*mpi, sys.executable, "-m", "plainnet", "train", path.name, *OPTIONS.split(), *more]
+    command = [*mpi, sys.executable, "-m", "plainnet", "train", path.name, *ALWAYS.split(), *more]
     command += ["--out", "model.safetensors"]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), *sys.path])}
     start = time.perf_counter()
@@ -76,7 +77,7 @@ def measure(path: Path, *more: str, ranks: int = 1) -> tuple[float, float, float
     seconds, process.returncode = time.perf_counter() - start, os.waitstatus_to_exitcode(status)
     if status:
         raise SystemExit(f"{' '.join(command)} failed")
-    trained = re.search(r"Trained 1 epoch in ([0-9.:]+)", output)
+    trained = re.search(r"Trained 1 epoch in ([0-9.:]*[0-9])", output)
     assert trained is not None
     parts = [float(part) for part in trained[1].split(":")]
     epoch = sum(part * 60**i for i, part in enumerate(reversed(parts)))
@@ -88,7 +89,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--gb", type=float, default=2.0)
     parser.add_argument("--memory", default=MEMORY)
-    parser.add_argument("--hidden", nargs="+", default=["16"])
+    parser.add_argument("--options", default=DEFAULT)
     parser.add_argument("--ranks", type=int, default=1)
     parser.add_argument("--remove", action="store_true")
     arguments = parser.parse_args()
@@ -111,7 +112,8 @@ def main() -> None:
             name = f"streamed on {arguments.ranks} ranks"
             trainings.append((name, path, rows, bound, arguments.ranks))
         for name, file, m, more, ranks in trainings:
-            seconds, epoch, peak = measure(file, *arguments.hidden, *more, ranks=ranks)
+            options = arguments.options.split()
+            seconds, epoch, peak = measure(file, *options, *more, ranks=ranks)
             print(
                 f"{name}: {m:,} rows in {seconds:.1f} s, {m / seconds:,.0f} rows/s; the epoch "
                 f"{epoch:.1f} s, {0.8 * m / epoch:,.0f} rows/s; peak {peak:,.0f} MB",

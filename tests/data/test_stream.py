@@ -436,3 +436,20 @@ def test_classes_that_a_part_lacks_are_named(tmp_path: Path) -> None:
         named = f"no row to {use} with has the class 'rare': add rows of it, or split with another"
         assert any(named in note for note in data.notes) == (rare not in y)
     assert any("has the class 'rare'" in note for note in data.notes)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_files_with_another_type(suffix: str, tmp_path: Path) -> None:
+    """Numbers among texts are categories, texts that are numbers are numbers, others are named."""
+    (tmp_path / "rows").mkdir()
+    write(table(300), tmp_path / f"rows/a{suffix}")
+    second = table(300, seed=1)
+    second = second.assign(city=7, z=second.z.astype(str), x=(10 * second.x).astype(int))
+    write(second, tmp_path / f"rows/b{suffix}")
+    columns = {c.name: c for c in load(tmp_path / "rows", SMALL).schema.columns}
+    assert columns["city"].levels == ("7", "Bo", "Oslo", "Rome", "Ås")
+    assert (columns["x"].kind, columns["z"].kind) == ("number", "number")
+    assert columns["x"].high > 15
+    write(second.assign(x=second.x > 0), tmp_path / f"rows/c{suffix}")
+    with pytest.raises(DataError, match=r"column 'x': '(True|False)' is not a number, but 9\d"):
+        load(tmp_path / "rows", SMALL)

@@ -83,7 +83,7 @@ def _take(values: Any, rows: NDArray[np.int64]) -> Any:
 
 def _column(name: str, parts: list[Any], categorical: bool) -> pd.Series | Cells:
     """Join the cells of a column."""
-    if isinstance(parts[0], pa.Array):
+    if all(isinstance(part, pa.Array) for part in parts):
         text = pa.concat_arrays([part.cast(pa.large_string()) for part in parts])
         if not categorical:
             return Cells.of_array(name, np.arange(1, len(text) + 1), text)

@@ -34,7 +34,7 @@ from plainnet.nn.validation import as_array, positive_int
 Transform = Callable[[Array], Array]
 CACHED = 2**16  # numbers of an array that fits in the processor's cache
 LARGEST = 2**24  # numbers of an array in a prediction: 64 MB, unless a row alone is larger
-LARGEST_PICTURES = 2**21  # the same where layers give pictures, so that the cache holds some arrays
+LARGEST_PICTURES = 2**21  # the same where layers give pictures: 8 MB, for the cache
 
 
 class LayerSummary(NamedTuple):

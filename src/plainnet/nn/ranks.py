@@ -107,9 +107,8 @@ class Ranks(ABC):
 
 def feature_sums(A: Array) -> Array:
     """Sum each feature over rows and pixels; first over rows of pixels, which are long."""
-    if A.ndim > 2:
-        A = A.reshape(-1, *A.shape[-2:]).sum(axis=0)
-    return np.asarray(A.sum(axis=0))
+    sums: Array = A if A.ndim == 2 else A.reshape(-1, *A.shape[-2:]).sum(axis=0)
+    return sums.sum(axis=0)
 
 
 def _difference(one: object, other: object) -> str:
