@@ -13,9 +13,12 @@ from plainnet import SGD, Adam, TrainConfig
 from plainnet.cli import main
 from plainnet.data.synthetic import introverts
 from plainnet.diagnose.advice import consistent, remedy, sane_lr
+from plainnet.diagnose.checks.training import check_learning_curve
+from plainnet.diagnose.comparisons import Comparison
 from plainnet.diagnose.doctor import examine
 from plainnet.diagnose.remedies import enlarge, revive, slow_down, speed_up
 from plainnet.evaluate.finding import Finding, advise
+from plainnet.metrics.intervals import Difference
 
 
 def diagnosed(frame, config):
@@ -350,6 +353,16 @@ def test_an_unusual_learning_rate_is_lowered_before_another_activation_is_tried(
     vars(fast)["weight_size"] = 0.5
     assert not fast.lr_too_high
     assert revive(fast)["options"] == {"lr": 0.003}
+
+
+def test_no_other_learning_rate_is_advised_where_held_out_rows_cost_next_to_nothing():
+    fast = moon_net(0, Adam(3.0), epochs=20)
+    assert [one.name for one in check_learning_curve(fast)] == ["learning rate too high"]
+    right = Difference(0.5, 0.4, 0.6, 0.0)
+    vars(fast)["on_held_out"] = Comparison(0.004, 1.0, 0.69, 0.5, 100, right, ())
+    assert not list(check_learning_curve(fast))
+    vars(fast)["on_held_out"] = Comparison(0.1, 1.0, 0.69, 0.5, 100, right, ())
+    assert list(check_learning_curve(fast))
 
 
 def test_too_large_initial_weights_are_named():

@@ -16,6 +16,7 @@ from plainnet.formatting import percent
 from plainnet.optim.optimizers import SGD
 
 _EPOCHS = 10  # fewer epochs show no trend
+_SOLVED = 0.01  # share of the cost of a constant prediction on held-out rows
 _RISE = 0.2  # an oscillation: a rise by this share of the mean cost, and
 _RISE_BASE = 0.02  # by this share of the base cost, from one epoch to the next
 _OFTEN = 0.2  # share of the epochs that rise, as in AUTOTRAINER
@@ -49,8 +50,13 @@ def check_failure(snapshot: TrainingSnapshot) -> Iterator[Finding]:
 
 
 def check_learning_curve(snapshot: TrainingSnapshot) -> Iterator[Finding]:
-    """Look for a learning rate too high, else for oscillation, else for one too low."""
-    if snapshot.history is not None and snapshot.history.loss:
+    """Look for a learning rate too high, else for oscillation, else for one too low.
+
+    Where held-out rows cost next to nothing, no other rate can be better.
+    """
+    held_out = snapshot.on_held_out
+    solved = held_out is not None and held_out.cost < _SOLVED * held_out.constant_cost
+    if snapshot.history is not None and snapshot.history.loss and not solved:
         costs = snapshot.history.loss
         checks = (_lr_too_high, _oscillation, _too_slow)
         yield from islice(chain.from_iterable(check(snapshot, costs) for check in checks), 1)
