@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from benchmarks.session import Session, Worker, open_session
 from benchmarks.workloads import PICTURES
 
+ROUNDS = 11  # a round takes half a second, and rounds differ by a third
+
 
 @dataclass
 class Measured:
@@ -32,7 +34,7 @@ def measurements(bench: Session) -> list[Measured]:
         worker = bench.worker(result.name, result.threads)
         worker.ask("load", workload=w.to_json(), folder=folder)
         worker.ask("train", epochs=1)  # compiles, and fills caches
-    for _ in range(bench.rounds):
+    for _ in range(ROUNDS):
         for result in results:
             _measure(bench.worker(result.name, result.threads), result)
     for result in results:
@@ -59,5 +61,5 @@ def table(results: list[Measured]) -> str:
 
 
 if __name__ == "__main__":
-    with open_session(3) as session:
+    with open_session(ROUNDS) as session:
         print(table(measurements(session)))

@@ -391,7 +391,8 @@ The number of threads used in the timed rounds.
 
 A step of Adam on 32 pictures of 64 x 64 x 3 through three convolutions of 16, 32 and 64 channels,
 each with max pooling, batch norm and ReLU, and a dense layer; then predictions. PyTorch computes
-channels last. The peak memory is that of a fresh process that loads 512 pictures and trains. Of a
+channels last. These are medians of 11 rounds. The peak memory is that of a fresh process that loads
+512 pictures and trains. Of a
 compiled step, nine tenths are convolutions with their pooling; of a step with NumPy alone, two
 thirds are convolutions.
 
