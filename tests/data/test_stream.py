@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from data.streaming import require_exact_resume
 from plainnet.config import TrainConfig
 from plainnet.data import row_cache, table_stream
 from plainnet.data.memory import is_streamed
@@ -146,17 +147,7 @@ def test_the_same_seed_gives_the_same_bytes(tmp_path: Path) -> None:
 @pytest.mark.parametrize("config", [SMALL, TABULAR], ids=["mlp", "tabular"])
 def test_resumes_within_an_epoch(config: TrainConfig, tmp_path: Path) -> None:
     path = write(table(), tmp_path / "a.csv")
-    full = train(path, config, evaluate=False)
-
-    def fail(epoch: object) -> None:
-        raise ZeroDivisionError
-
-    checkpoints = Checkpoints(tmp_path / "a.run", every=0.4)
-    with pytest.raises(ZeroDivisionError):
-        train(path, config, checkpoints=checkpoints, callbacks=[fail], evaluate=False)
-    again = resume(Checkpoints.load(tmp_path / "a.run"), evaluate=False)
-    np.testing.assert_array_equal(again.model.net.params.theta, full.model.net.params.theta)
-    assert again.history.loss == full.history.loss
+    require_exact_resume(path, config, tmp_path / "a.run")
 
 
 @pytest.mark.usefixtures("compiled")
