@@ -13,6 +13,7 @@ from plainnet import SGD, Adam, TrainConfig
 from plainnet.cli import main
 from plainnet.data.synthetic import introverts
 from plainnet.diagnose.advice import consistent, remedy, sane_lr
+from plainnet.diagnose.checks.data import check_size
 from plainnet.diagnose.checks.training import check_learning_curve
 from plainnet.diagnose.comparisons import Comparison
 from plainnet.diagnose.doctor import examine
@@ -363,6 +364,12 @@ def test_no_other_learning_rate_is_advised_where_held_out_rows_cost_next_to_noth
     assert not list(check_learning_curve(fast))
     vars(fast)["on_held_out"] = Comparison(0.1, 1.0, 0.69, 0.5, 100, right, ())
     assert list(check_learning_curve(fast))
+
+
+def test_few_rows_are_all_rows_to_learn_from_and_not_a_sample_of_them():
+    snapshot = moon_net(0, Adam(0.01), epochs=1, n=30, hidden=(32, 32))
+    assert [one.name for one in check_size(snapshot)] == ["few rows"]
+    assert not list(check_size(replace(snapshot, m=10**5)))
 
 
 def test_too_large_initial_weights_are_named():

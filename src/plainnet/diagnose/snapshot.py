@@ -74,6 +74,7 @@ class TrainingSnapshot:
     transform: Transform | None = None
     config: Config | None = None  # None: what net and optimizer show
     held_out: tuple[Array, ArrayLike] | None = None
+    m: int | None = None  # rows to learn from, where X is a sample
     history: History | None = None
     optimizer: Optimizer | None = None
     recorder: Recorder | None = None

@@ -76,6 +76,7 @@ class DoctorWatch:
             held_out = kept.rows if len(kept.X) else None
         snapshot = replace(
             _snapshot(model, data.train, held_out),
+            m=data.m,
             config=config,
             history=self.history if run is None else run.history,
             optimizer=make_optimizer(config, data.m),

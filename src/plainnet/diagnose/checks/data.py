@@ -192,7 +192,7 @@ def check_copies(snapshot: TrainingSnapshot) -> Iterator[Finding]:
 
 def check_size(snapshot: TrainingSnapshot) -> Iterator[Finding]:
     """Look for too few rows for the number of parameters."""
-    rows, parameters = len(snapshot.X), snapshot.net.params.grad.size
+    rows, parameters = snapshot.m or len(snapshot.X), snapshot.net.params.grad.size
     averaged = snapshot.options.network == "tabular"  # each stops by its own fold
     if parameters > _PARAMETERS * rows and not averaged:
         noun = "pictures" if snapshot.images else "rows"
