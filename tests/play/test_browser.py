@@ -327,7 +327,8 @@ def test_finding_of_the_doctor_is_remedied_by_a_click(visit):
     tab.page.click("#findings .remedy")
     tab.page.wait_for_function("() => page.state.settings.init === 'he_normal'")
     advance(tab, 1)
-    assert "all zero" not in tab.page.inner_text("#findings")
+    gone = "() => !document.getElementById('findings').innerText.includes('all zero')"
+    tab.page.wait_for_function(gone)  # findings are asked for after the frame is shown
 
 
 def test_exports_are_saved(visit, tmp_path):

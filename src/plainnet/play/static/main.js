@@ -208,8 +208,9 @@ async function settle() {
 }
 
 async function diagnose() {
+  const { changes } = page;
   const answer = await guarded(() => call("findings"));
-  if (answer) showFindings(answer.findings, (remedy) => act("change", remedy));
+  if (answer && changes === page.changes) showFindings(answer.findings, (remedy) => act("change", remedy));
 }
 
 function announce() {
