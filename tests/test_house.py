@@ -355,14 +355,21 @@ def test_file_has_at_most_300_lines_of_code(path):
     assert lines_of_code(path.read_text(encoding="utf-8")) <= 300
 
 
-def test_nn_optim_and_train_have_at_most_3375_lines_of_code():
+# Files of nn and train that dense networks on tables in memory do not need.
+EXTENSIONS = "nn.convolution nn.convolutional_network nn.pieces nn.embeddings nn.ensemble nn.ranks"
+EXTENSIONS += " train.augment train.members train.row_file train.compiled_epoch"
+
+
+def test_lines_of_code_of_nn_optim_and_train():
     sizes = {
-        module: lines_of_code(path.read_text(encoding="utf-8"))
+        module.removeprefix("plainnet."): lines_of_code(path.read_text(encoding="utf-8"))
         for module, path in MODULES.items()
         if any(is_inside(module, f"plainnet.{part}") for part in ("nn", "optim", "train"))
         and path.name != "__init__.py"  # only lists of names
     }
-    assert sum(sizes.values()) <= 3375, sizes
+    extensions = sum(sizes.pop(module) for module in EXTENSIONS.split())
+    assert sum(sizes.values()) <= 2400, sizes
+    assert extensions <= 917
 
 
 def test_engine_has_at_most_1915_lines_of_code():

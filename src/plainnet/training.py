@@ -24,7 +24,8 @@ from plainnet.storage.checkpoints import Checkpoints
 from plainnet.storage.json_reader import shortened
 from plainnet.tabular import averaged, for_validation_data, members_of, settled
 from plainnet.train.augment import augmentation
-from plainnet.train.fit import Callback, EarlyStopping, Watch, fit
+from plainnet.train.early_stopping import EarlyStopping
+from plainnet.train.fit import Callback, Watch, fit
 from plainnet.train.history import History
 from plainnet.train.state import digest
 

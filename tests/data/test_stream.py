@@ -21,7 +21,7 @@ from plainnet.nn.network import mlp
 from plainnet.storage.checkpoints import Checkpoints
 from plainnet.tabular import members_of, settled
 from plainnet.train.fit import fit
-from plainnet.train.inputs import streamed_data
+from plainnet.train.inputs import FitInputs
 from plainnet.training import resume, train
 
 SMALL = TrainConfig(
@@ -174,7 +174,8 @@ def test_members_of_a_tabular_network_leave_out_their_fold(tmp_path: Path) -> No
     np.testing.assert_array_equal(members.fold, fold[data.stream.sample])
     assert (np.sort(fold[: len(X) // 3 * 3].reshape(-1, 3)) == np.arange(3)).all()
     net, pair = mlp(data.schema.n_features, n_out=3), (data.train.X, data.train.y)
-    batches, _ = streamed_data(net, BinaryCrossEntropy(), data.stream, 32, pair, None, members)
+    inputs = FitInputs(net, BinaryCrossEntropy(), members=members)
+    batches, _ = inputs.streamed(data.stream, 32, pair)
     trains = fold[:, None] != np.arange(3)
     weights = {row.tobytes(): weight for row, weight in zip(X, trains, strict=True)}
     assert len(weights) == len(X)  # no row twice
@@ -209,7 +210,7 @@ def test_every_row_once_an_epoch(tmp_path: Path) -> None:
     data = load(write(table(), tmp_path / "a.csv"), SMALL)
     assert data.stream is not None
     net = mlp(data.schema.n_features)
-    batches, _ = streamed_data(net, BinaryCrossEntropy(), data.stream, 32, None, None)
+    batches, _ = FitInputs(net, BinaryCrossEntropy()).streamed(data.stream, 32, None)
     rng = np.random.default_rng(0)
     X, y = data.stream.rows.all()
     first, second = (list(batches.epoch(rng)) for _ in range(2))
@@ -230,7 +231,8 @@ def test_class_weights_are_those_in_memory(tmp_path: Path) -> None:
     frame = pd.concat([frame[frame.y == "low"], frame[frame.y == "high"][:100]])
     data = load(write(frame, tmp_path / "a.csv"), replace(SMALL, memory="10KB"))
     net = mlp(data.schema.n_features)
-    batches, _ = streamed_data(net, BinaryCrossEntropy(), data.stream, 32, None, "balanced")
+    inputs = FitInputs(net, BinaryCrossEntropy(), class_weight="balanced")
+    batches, _ = inputs.streamed(data.stream, 32, None)
     rows = list(batches.epoch(np.random.default_rng(0)))
     y = np.concatenate([y[:, 0] for _, y, *_ in rows])
     weight = np.concatenate([w for _, _, w, *_ in rows])

@@ -19,7 +19,8 @@ from plainnet.nn.parameters import Array
 from plainnet.optim.optimizers import OPTIMIZERS, Optimizer
 from plainnet.optim.schedules import Schedule
 from plainnet.tabular import settled
-from plainnet.train.fit import Callback, EarlyStopping
+from plainnet.train.early_stopping import EarlyStopping
+from plainnet.train.fit import Callback
 from plainnet.train.history import Epoch
 
 if TYPE_CHECKING:

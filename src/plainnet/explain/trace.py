@@ -18,7 +18,7 @@ from plainnet.explain.formulas import (
 from plainnet.nn.activations import Activation
 from plainnet.nn.convolution import Conv2D
 from plainnet.nn.ensemble import GroupedDense
-from plainnet.nn.gradcheck import kink_sides
+from plainnet.nn.gradcheck import output_and_sides
 from plainnet.nn.layers import Dense, DropoutLayer, Flatten, Layer
 from plainnet.nn.losses import Loss
 from plainnet.nn.network import Sequential
@@ -260,12 +260,8 @@ class _Passes:
     def _rest(self, i: int, Y: Array) -> tuple[float, Sides]:
         """Return the loss from the input of layer i, and the side of its kink for each unit."""
         assert self.y is not None
-        sides = []
-        for layer in self.net.layers[i:]:
-            Y = layer.forward(Y, False)
-            if layer.has_kink:
-                sides.append(kink_sides(layer, Y))
-        return self.loss(Y, self.y)[0], sides
+        Z, sides = output_and_sides(self.net.layers[i:], Y, train=False)
+        return self.loss(Z, self.y)[0], sides
 
 
 def _slope(

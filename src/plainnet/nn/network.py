@@ -27,7 +27,7 @@ from plainnet.nn.layers import (
     layer_from_config,
 )
 from plainnet.nn.normalization import BatchNorm, LayerNorm
-from plainnet.nn.parameters import Array, Parameters, ParameterSpec, check_arrays, check_size
+from plainnet.nn.parameters import LIMIT, Array, Parameters, ParameterSpec, check_arrays
 from plainnet.nn.ranks import Ranks
 from plainnet.nn.validation import as_array, positive_int
 
@@ -130,7 +130,10 @@ class Sequential:
             counts[kind] += 1
             layer.name = f"{kind}{counts[kind]}"
             layer.dtype = self.dtype
-            check_size(layer.name, widest)  # before a layer prints it
+            if widest > LIMIT:  # refused before a layer prints it
+                raise PlainnetError(
+                    f"{layer.name!r} has a shape of over {LIMIT:,}: take fewer inputs or units"
+                )
             shape = layer.out_shape = layer.build(shape)
             widest = max(widest, math.prod(shape))
         self.out_shape = shape
@@ -140,7 +143,9 @@ class Sequential:
 
     def _specs(self) -> list[ParameterSpec]:
         """Return the parameters of all layers, under full names."""
-        return [v.of(layer.name) for layer in self.layers for v in layer.specs]
+        return [
+            v._replace(name=f"{layer.name}.{v.name}") for layer in self.layers for v in layer.specs
+        ]
 
     def _use(self, params: Parameters) -> None:
         """Bind every layer to its views of the parameters, and to the generator."""
@@ -397,7 +402,7 @@ class Sequential:
         >>> mlp(2).astype(np.float64).params.theta.dtype
         dtype('float64')
         """
-        return self._copy(dtype, lambda theta: theta.astype(dtype))
+        return self.to(lambda theta: theta.astype(dtype))
 
     def to(self, convert: Callable[[Array], Array]) -> Sequential:
         """Return a copy of the network on another type of array, such as CuPy's on a GPU.
@@ -419,14 +424,11 @@ class Sequential:
         >>> mlp(2).to(np.asarray).params.theta.size  # on a GPU: .to(cupy.asarray)
         33
         """
-        return self._copy(self.dtype, convert)
-
-    def _copy(self, dtype: DTypeLike, convert: Callable[[Array], Array]) -> Sequential:
-        """Return a copy with converted parameters."""
+        params = self.params.converted(convert)
         copy = Sequential.__new__(Sequential)
-        copy._plan([layer.copy() for layer in self.layers], self.in_shape, dtype)
+        copy._plan([layer.copy() for layer in self.layers], self.in_shape, params.theta.dtype)
         copy.rng = deepcopy(self.rng)
-        copy._use(self.params.converted(convert))
+        copy._use(params)
         return copy
 
     def summary(self) -> list[LayerSummary]:
@@ -612,13 +614,12 @@ class Sequential:
         return views
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return layers, parameters and the generator; copies bind new views."""
-        layers = [(type(layer), layer.config()) for layer in self.layers]
+        """Return new layers, parameters and the generator; copies bind new views."""
+        layers = [layer.copy() for layer in self.layers]
         return {"layers": layers, "in_shape": self.in_shape, "params": self.params, "rng": self.rng}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        layers = [kind(**options) for kind, options in state["layers"]]
-        self._plan(layers, state["in_shape"], state["params"].theta.dtype)
+        self._plan(state["layers"], state["in_shape"], state["params"].theta.dtype)
         self.rng = deepcopy(state["rng"])
         self._use(deepcopy(state["params"]))
 

@@ -31,16 +31,6 @@ class ParameterSpec(NamedTuple):
     kind: ParameterKind
     init: str
 
-    def of(self, layer: str) -> "ParameterSpec":
-        """Return the description with the name of the layer as a prefix.
-
-        Examples
-        --------
-        >>> ParameterSpec("W", (8, 3), kind="weight", init="he_normal").of("dense1").name
-        'dense1.W'
-        """
-        return self._replace(name=f"{layer}.{self.name}")
-
 
 @final
 class Parameters:
@@ -195,12 +185,6 @@ def check_arrays(expected: Mapping[str, tuple[int, ...]], arrays: Mapping[str, A
             raise PlainnetError(
                 f"parameter {name!r} has shape {shape}, got an array of shape {arrays[name].shape}"
             )
-
-
-def check_size(name: str, size: int) -> None:
-    """Refuse a layer whose input is larger than any network may be."""
-    if size > LIMIT:
-        raise PlainnetError(f"{name!r} has a shape of over {LIMIT:,}: take fewer inputs or units")
 
 
 def _size(spec: ParameterSpec) -> int:

@@ -3,7 +3,9 @@
 from copy import deepcopy
 from typing import Any
 
-from plainnet.nn.gradcheck import kink_sides, numeric_slopes
+import numpy as np
+
+from plainnet.nn.gradcheck import numeric_slopes, output_and_sides
 from plainnet.nn.layers import Dense
 from plainnet.nn.parameters import Array
 from plainnet.play.phase import Phase
@@ -64,16 +66,12 @@ def _numeric(phase: Phase, X: Array, y: Array, masks: Any, name: str, j: int) ->
 
     def evaluate() -> tuple[float, Array, list[Array]]:
         net.rng.bit_generator.state = masks
-        Z, sides = X, []
-        for layer in net.layers:
-            Z = layer.forward(Z, True)
-            if layer.has_kink:
-                sides.append(kink_sides(layer, Z))
+        Z, sides = output_and_sides(net.layers, X, train=True)
         return *phase.loss(Z, y), sides
 
     answer = {}
     for key, array in (("W", net.params.views[f"{name}.W"]), ("b", net.params.views[f"{name}.b"])):
-        indices = [(j, i) for i in range(array.shape[1])] if array.ndim > 1 else [(j,)]
-        slopes, crossed = numeric_slopes(evaluate, array, [(i, 1.0) for i in indices], EPS)
+        indices: list[tuple[int, ...]] = [(j, *i) for i in np.ndindex(array.shape[1:])]
+        slopes, crossed = numeric_slopes(evaluate, array, indices, EPS)
         answer[key] = [None if c else s for s, c in zip(slopes.tolist(), crossed, strict=True)]
     return answer

@@ -57,27 +57,21 @@ class BestWeights:
         """Record an epoch's validation losses; return whether patience has run out."""
         if self.rule is None:
             return False
+        params = self.net.params
         if self.theta is None:
-            self.theta = self.net.params.theta.copy()
-            self.epoch = epoch
+            self.theta, self.epoch = params.theta.copy(), epoch
         better = val_losses < self.losses - self.rule.min_delta
         self.improved = int(better.sum())
         if better.any():
             self.losses[better], self.epoch = val_losses[better], epoch
-            self._keep(better)
+            if len(better) == 1:
+                self.theta[...] = params.theta
+            else:  # each member has an equal part of every array
+                kept = params.views_of(self.theta)
+                for name in params.grads:
+                    parts = kept[name].reshape(len(better), -1)
+                    parts[better] = params.views[name].reshape(len(better), -1)[better]
         return epoch - (self.epoch or 0) >= self.rule.patience
-
-    def _keep(self, better: Array) -> None:
-        """Copy the weights of some members; each has an equal part of every array."""
-        assert self.theta is not None  # for the type checker
-        if len(better) == 1:
-            self.theta[...] = self.net.params.theta
-            return
-        params = self.net.params
-        kept = params.views_of(self.theta)
-        for name in params.grads:
-            parts = kept[name].reshape(len(better), -1)
-            parts[better] = params.views[name].reshape(len(better), -1)[better]
 
     def restore(self) -> int | None:
         """Restore the best weights and return their epoch, if there are any."""

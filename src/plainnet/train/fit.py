@@ -5,10 +5,9 @@ from __future__ import annotations  # else np.random.Generator costs an import o
 import signal
 import threading
 import time
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
-from functools import partial
-from typing import Any, Self, final
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -26,14 +25,13 @@ from plainnet.optim.optimizers import SGD, Optimizer
 from plainnet.train.augment import Augmentation
 from plainnet.train.batches import Batches, BatchSource, prepare
 from plainnet.train.compiled_epoch import epoch_trainer
-from plainnet.train.early_stopping import BestWeights
-from plainnet.train.early_stopping import EarlyStopping as EarlyStopping
+from plainnet.train.early_stopping import BestWeights, EarlyStopping
 from plainnet.train.epoch import metric_of_logits
 from plainnet.train.history import Epoch, History
-from plainnet.train.inputs import ClassWeight, fit_data, streamed_data
+from plainnet.train.inputs import ClassWeight, FitInputs
 from plainnet.train.members import Members, Metric
 from plainnet.train.row_file import RowStream
-from plainnet.train.state import Checkpoint, CheckpointStore, FitOptions, FitRows, TrainingState
+from plainnet.train.state import CheckpointStore, FitOptions, FitRows, TrainingState
 from plainnet.train.step import TrainStep, stay_finite
 
 Callback = Callable[[Epoch], bool | None]
@@ -179,60 +177,40 @@ def fit(
     optimizer = SGD() if optimizer is None else optimizer
     _check_options(loss, optimizer, epochs, batch_size, l2, clip_norm)
     metric = metric_of_logits(metric, logits_metric, loss)
-    validates = validation_data is not None or validation_fraction or members is not None
-    if early_stopping is not None and not validates:
-        raise PlainnetError(
-            "early stopping needs validation rows: pass for example validation_fraction=0.2"
-        )
 
     rng = generator(seed)
+    inputs = FitInputs(net, loss, transform, class_weight, members)
     rows: FitRows = ()  # which must be those of the checkpoint, and of the other ranks
     space: RowSpace | None = None
     batches: BatchSource
     if isinstance(X, RowStream):
-        batches, held_out = streamed_data(
-            net,
-            loss,
-            X,
-            batch_size,
-            validation_data,
-            class_weight,
-            members,
-            ranks,
-            transform,
-            augment,
-        )
+        batches, held_out = inputs.streamed(X, batch_size, validation_data, augment, ranks)
         cycle = X.rows.selected if members is None else members.cycle
         first = prepare(batches.X, transform, net.dtype)
         rows = X.rows.checksums, None, cycle, *(held_out or ()), first
     else:
-        X, y, weight, held_out = fit_data(
-            net,
-            loss,
-            X,
-            y,
-            transform,
-            sample_weight,
-            validation_data,
-            validation_fraction,
-            class_weight,
-            members,
-            rng,
+        X, y, weight, held_out = inputs.in_memory(
+            X, y, sample_weight, validation_data, validation_fraction, rng
         )
         if checkpoints is not None or ranks.size > 1:
             rows = X, y, weight, *(held_out or ()), prepare(X[:1], transform, net.dtype)
         exact = row_space and not clip_norm and augment is None and ranks.size == 1
-        begun = None if checkpoints is None else checkpoints.checkpoint
-        more = optimizer, epochs, bool(callbacks), begun
-        space = _row_space(exact, net, X, transform, held_out, *more)
+        exact = exact and not _began_on_ranks(checkpoints, net)
+        pays = exact and row_space_pays(net, len(X), optimizer, epochs, bool(callbacks))
+        space = _row_space(net, X, transform, held_out) if pays else None
         if space is not None:
-            X, held_out, transform = space.X, space.held_out, None
-        batches = Batches(X, y, weight, batch_size, transform, net.dtype, augment, ranks)
+            X, held_out, inputs = space.X, space.held_out, inputs._replace(transform=None)
+        batches = Batches(X, y, weight, batch_size, inputs.transform, net.dtype, augment, ranks)
+    if early_stopping is not None and held_out is None:
+        raise PlainnetError(
+            "early stopping needs validation rows: pass for example validation_fraction=0.2"
+        )
+    inputs = inputs._replace(loss=with_smoothing(loss, 0.0))  # to validate
     trained = net if space is None else space.net
     del X, y  # the batches may hold a converted copy: keep the data once
 
     train_step = TrainStep(trained, loss, optimizer, l2, clip_norm, ranks)
-    best = BestWeights(trained, early_stopping, 1 if members is None else members.k)
+    best = BestWeights(trained, early_stopping, inputs.k)
     history = History(
         threads=blas_threads(trained, batches.batch_size),
         row_space=None if space is None else space.m,
@@ -240,7 +218,6 @@ def fit(
     ahead = not callbacks and held_out is None and rng is not net.rng
     trainer = epoch_trainer(engine, train_step, batches, epochs, checkpoints, metric, ahead)
     history.engine = trainer.engine
-    validation_loss = with_smoothing(loss, 0.0)
     predict = trainer.predict if members is None else members.predictor(trained, ranks)
     options: FitOptions = {"epochs": epochs, "batch size": batch_size, "metric": metric is not None}
     options |= {"row space": history.row_space, "early stopping": early_stopping}
@@ -250,7 +227,7 @@ def fit(
     state.begin(checkpoints, net, rows, options)
     with (
         np.errstate(all="ignore"),
-        _Interrupt(train_step) as interrupt,
+        _recorded_interrupt(train_step),
         ExitStack() as at_end,
         engine_threads(trained, history.threads, history.engine),
     ):
@@ -260,13 +237,10 @@ def fit(
             at_end.callback(space.write_back)
         for number in range(state.progress.number, epochs + 1):
             start = time.perf_counter()
-            pause = partial(state.pause, interrupt)
-            if not trainer.epoch(rng, state.progress, metric, pause, state.until_pause):
+            if not trainer.epoch(rng, state.progress, metric, state.pause, state.until_pause):
                 history.stopped = "interrupted"
                 break
-            val_loss, val_metric, losses = _evaluate(
-                predict, validation_loss, held_out, metric, transform, members, ranks
-            )
+            val_loss, val_metric, losses = _evaluate(predict, inputs, held_out, metric, ranks)
             if val_loss is not None:
                 stay_finite(val_loss, "the validation loss", train_step, number)
             train_loss = state.progress.mean_loss
@@ -290,34 +264,28 @@ def fit(
                 break
             state.next_epoch()
         history.best_epoch = best.restore()
-        theta = trained.params.theta
-        largest = float(np.abs(theta).max()) if theta.size else 0.0
+        largest = float(np.abs(trained.params.theta).max(initial=0))
         stay_finite(largest, "a parameter", train_step, min(state.progress.number, epochs))
     net.release()
     return history
 
 
 def _row_space(
-    exact: bool,
-    net: Sequential,
-    X: Array,
-    transform: Transform | None,
-    held_out: tuple[Array, Array] | None,
-    optimizer: Optimizer,
-    epochs: int,
-    write_back: bool,
-    begun: Checkpoint | None,
+    net: Sequential, X: Array, transform: Transform | None, held_out: tuple[Array, Array] | None
 ) -> RowSpace | None:
-    """Return a `RowSpace` if training in it is exact and saves time."""
-    if begun is not None and len(begun.arrays.get("theta", ())) == net.params.theta.size:
-        return None  # the training began on ranks, which have no row space
-    if not exact or not row_space_pays(net, len(X), optimizer, epochs, write_back):
-        return None
+    """Return a `RowSpace` if its numbers are finite; without it, the products may be."""
     space = RowSpace(net, prepare(X, transform, net.dtype))
     if held_out is not None:
         X_val = space.coordinates(prepare(held_out[0], transform, net.dtype))
         space.held_out = X_val, held_out[1]
-    return space if space.finite else None  # without a row space, the products may be finite
+    return space if space.finite else None
+
+
+def _began_on_ranks(checkpoints: CheckpointStore | None, net: Sequential) -> bool:
+    """Return whether a training to resume began on ranks, which have no row space."""
+    if checkpoints is None or checkpoints.checkpoint is None:
+        return False
+    return len(checkpoints.checkpoint.arrays.get("theta", ())) == net.params.theta.size
 
 
 def _check_options(
@@ -344,46 +312,37 @@ def _check_options(
 
 def _evaluate(
     predict: Callable[..., Array],
-    loss: Loss,
+    inputs: FitInputs,
     held_out: tuple[Array, Array] | None,
     metric: Metric | None,
-    transform: Transform | None,
-    members: Members | None,
     ranks: Ranks,
 ) -> tuple[float | None, float | None, Array | None]:
     """Return the validation loss, metric and loss of each member, None if not computed."""
     if held_out is None:
         return None, None, None
-    X, y = held_out
-    Z = ranks.collect(predict(X[ranks.share(len(X))], transform=transform), len(X))
-    value = loss(Z, y)[0]
-    losses = np.array([value]) if members is None else members.losses(loss, Z, y)
+    (X, y), members = held_out, inputs.members
+    Z = ranks.collect(predict(X[ranks.share(len(X))], transform=inputs.transform), len(X))
+    value = inputs.loss(Z, y)[0]
+    losses = np.array([value]) if members is None else members.losses(inputs.loss, Z, y)
     return value, None if metric is None else float(metric(Z, y)), losses
 
 
-@final
-class _Interrupt:
-    """Record the first Ctrl-C, so that each step is completed; true once all ranks know of it."""
+@contextmanager
+def _recorded_interrupt(train_step: TrainStep) -> Iterator[None]:
+    """Only record the first Ctrl-C, so that each step is completed."""
+    before = signal.getsignal(signal.SIGINT)
 
-    def __init__(self, train_step: TrainStep) -> None:
-        self._step = train_step
-
-    def __enter__(self) -> Self:
-        # only the main thread may set a handler; a process that ignores Ctrl-C still ignores it
-        self._active = threading.current_thread() is threading.main_thread() and (
-            signal.getsignal(signal.SIGINT) not in (signal.SIG_IGN, None)
-        )
-        if self._active:
-            self._before = signal.signal(signal.SIGINT, self._record)
-        return self
-
-    def __bool__(self) -> bool:
-        return self._step.interrupted
-
-    def _record(self, signum: int, frame: Any) -> None:
-        self._step.pressed = True
+    def record(signum: int, frame: Any) -> None:
+        train_step.pressed = True
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
-    def __exit__(self, *error: object) -> None:
-        if self._active:
-            signal.signal(signal.SIGINT, self._before)
+    # only the main thread may set a handler; a process that ignores Ctrl-C still ignores it
+    active = threading.current_thread() is threading.main_thread()
+    active &= before not in (signal.SIG_IGN, None)
+    if active:
+        signal.signal(signal.SIGINT, record)
+    try:
+        yield
+    finally:
+        if active:
+            signal.signal(signal.SIGINT, before)

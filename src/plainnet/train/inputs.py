@@ -4,7 +4,7 @@ from __future__ import annotations  # else np.random.Generator costs an import o
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -22,115 +22,121 @@ from plainnet.train.row_file import RowStream, StreamedBatches
 ClassWeight = Literal["balanced"] | Mapping[int, float]
 
 
-def fit_data(
-    net: Sequential,
-    loss: Loss,
-    X: ArrayLike,
-    y: Any,
-    transform: Transform | None,
-    sample_weight: ArrayLike | None,
-    validation_data: Sequence[ArrayLike] | None,
-    validation_fraction: float,
-    class_weight: ClassWeight | None,
-    members: Members | None,
-    rng: np.random.Generator,
-) -> tuple[Array, Array, Array | None, tuple[Array, Array] | None]:
-    """Check the data of `fit`; return X, y, weights and (X, y) of the validation rows."""
-    n_out = net.n_out if members is None else net.n_out // members.k
-    rows, targets = _checked_rows(net, n_out, loss, X, y, transform, "X")
-    weight = sample_weights(sample_weight, len(rows))
-    weight = None if weight is None else np.asarray(weight, like=targets)
-    held_out = None
-    if members is not None and (validation_data is not None or validation_fraction):
-        raise PlainnetError("members validate with the rows of their own fold: give no others")
-    if validation_data is not None:
-        if validation_fraction:
+class FitInputs(NamedTuple):
+    """Network and loss of a training, which its rows must suit, and how rows get their weights."""
+
+    net: Sequential
+    loss: Loss
+    transform: Transform | None = None
+    class_weight: ClassWeight | None = None
+    members: Members | None = None
+
+    @property
+    def k(self) -> int:
+        """The number of members."""
+        return 1 if self.members is None else self.members.k
+
+    @property
+    def n_out(self) -> int:
+        """The number of outputs of each member."""
+        return self.net.n_out // self.k
+
+    def in_memory(
+        self,
+        X: ArrayLike,
+        y: Any,
+        sample_weight: ArrayLike | None,
+        validation_data: Sequence[ArrayLike] | None,
+        validation_fraction: float,
+        rng: np.random.Generator,
+    ) -> tuple[Array, Array, Array | None, tuple[Array, Array] | None]:
+        """Check arrays; return X, y, weights and (X, y) of the validation rows."""
+        rows, targets = self._checked(X, y, "X")
+        weight = sample_weights(sample_weight, len(rows))
+        weight = None if weight is None else np.asarray(weight, like=targets)
+        if self.members is not None and (validation_data is not None or validation_fraction):
+            raise PlainnetError("members validate with the rows of their own fold: give no others")
+        if validation_data is not None and validation_fraction:
             raise PlainnetError("fit takes validation_fraction or validation_data, not both")
-        if len(validation_data) != 2:
-            n = len(validation_data)
-            raise PlainnetError(f"validation_data must be a pair (X, y), got {n} parts")
-        X_val, y_val = validation_data
-        name = "X of validation_data"
-        held_out = _checked_rows(net, n_out, loss, X_val, y_val, transform, name)
-    elif validation_fraction:
-        kept, out = (np.asarray(i, like=rows) for i in _split(len(rows), validation_fraction, rng))
-        held_out, weight = (rows[out], targets[out]), None if weight is None else weight[kept]
-        rows, targets = rows[kept], targets[kept]
-    weight = with_class_weights(weight, loss, targets, n_out, class_weight)
-    if members is not None:
-        weight, held_out = members.weights(weight), (rows, targets)
-    return rows, targets, weight, held_out
+        held_out = self._validation(validation_data)
+        if validation_fraction:
+            parts = _split(len(rows), validation_fraction, rng)
+            kept, out = (np.asarray(i, like=rows) for i in parts)
+            held_out, weight = (rows[out], targets[out]), None if weight is None else weight[kept]
+            rows, targets = rows[kept], targets[kept]
+        weight = self._with_class_weights(weight, targets)
+        if self.members is not None:
+            weight, held_out = self.members.weights(weight), (rows, targets)
+        return rows, targets, weight, held_out
 
+    def streamed(
+        self,
+        stream: RowStream,
+        batch_size: int | None,
+        validation_data: Sequence[ArrayLike] | None,
+        augment: Augmentation | None = None,
+        ranks: Ranks = ALONE,
+    ) -> tuple[StreamedBatches, tuple[Array, Array] | None]:
+        """Return the batches of rows that stay in a file, and (X, y) of the validation rows."""
+        members = self.members
+        if batch_size is None:
+            raise PlainnetError(
+                f"the {stream.rows.m:,} training rows do not fit in memory together: give a "
+                "batch size, or more memory"
+            )
+        if members is not None and (members.cycle is None or validation_data is None):
+            raise PlainnetError(
+                "members of rows that stay in a file need the folds of all rows as cycle, and some "
+                "of the rows, whose folds are fold, as validation_data"
+            )
+        inputs = self
+        if isinstance(self.class_weight, str):
+            counts = np.array(stream.class_counts)
+            weights = _class_weights(np.arange(len(counts)), counts, len(counts), self.class_weight)
+            inputs = self._replace(class_weight=dict(enumerate(weights.tolist())))
 
-def streamed_data(
-    net: Sequential,
-    loss: Loss,
-    stream: RowStream,
-    batch_size: int | None,
-    validation_data: Sequence[ArrayLike] | None,
-    class_weight: ClassWeight | None,
-    members: Members | None = None,
-    ranks: Ranks = ALONE,
-    transform: Transform | None = None,
-    augment: Augmentation | None = None,
-) -> tuple[StreamedBatches, tuple[Array, Array] | None]:
-    """Return the batches of rows that stay in a file, and (X, y) of the validation rows."""
-    if batch_size is None:
-        raise PlainnetError(
-            f"the {stream.rows.m:,} training rows do not fit in memory together: give a "
-            "batch size, or more memory"
-        )
-    if members is not None and (members.cycle is None or validation_data is None):
-        raise PlainnetError(
-            "members of rows that stay in a file need the folds of all rows as cycle, and some of "
-            "the rows, whose folds are fold, as validation_data"
-        )
-    n_out = net.n_out if members is None else net.n_out // members.k
-    if isinstance(class_weight, str):
-        counts = np.array(stream.class_counts)
-        weights = _class_weights(np.arange(len(counts)), counts, len(counts), class_weight)
-        class_weight = dict(enumerate(weights.tolist()))
+        def targets(y: Array, numbers: Callable[[], Array]) -> tuple[Array, Array | None]:
+            flat = y[:, 0].astype(np.int64) if "multiclass" in self.loss.tasks else y
+            encoded = np.asarray(self.loss.encode(flat, self.n_out, self.net.dtype))
+            weight = inputs._with_class_weights(None, encoded)
+            return encoded, weight if members is None else members.of_rows(numbers()).weights(
+                weight
+            )
 
-    def targets(y: Array, numbers: Callable[[], Array]) -> tuple[Array, Array | None]:
-        flat = y[:, 0].astype(np.int64) if "multiclass" in loss.tasks else y
-        encoded = np.asarray(loss.encode(flat, n_out, net.dtype))
-        weight = with_class_weights(None, loss, encoded, n_out, class_weight)
-        return encoded, weight if members is None else members.of_rows(numbers()).weights(weight)
+        held_out = self._validation(validation_data)
+        more = self.transform, self.net.dtype, augment, ranks
+        return StreamedBatches(stream, batch_size, targets, *more), held_out
 
-    held_out = None
-    if validation_data is not None:
-        X, y = validation_data
-        held_out = _checked_rows(net, n_out, loss, X, y, transform, "X of validation_data")
-    batches = StreamedBatches(stream, batch_size, targets, transform, net.dtype, augment, ranks)
-    return batches, held_out
+    def _validation(self, pair: Sequence[ArrayLike] | None) -> tuple[Array, Array] | None:
+        if pair is None:
+            return None
+        if len(pair) != 2:
+            raise PlainnetError(f"validation_data must be a pair (X, y), got {len(pair)} parts")
+        X, y = pair
+        return self._checked(X, y, "X of validation_data")
 
+    def _with_class_weights(self, weight: Array | None, y: Array) -> Array | None:
+        return with_class_weights(weight, self.loss, y, self.n_out, self.class_weight)
 
-def _checked_rows(
-    net: Sequential,
-    n_out: int,
-    loss: Loss,
-    X: ArrayLike,
-    y: ArrayLike,
-    transform: Transform | None,
-    name: str,
-) -> tuple[Array, Array]:
-    """Check rows against targets and network."""
-    rows = np.asarray(X, like=net.params.theta)
-    if rows.dtype.kind not in "biuf" or rows.ndim < 2:
-        raise PlainnetError(
-            f"fit expects {name} as numbers, one row per sample, "
-            f"got {rows.dtype} of shape {rows.shape}"
-        )
-    targets = np.asarray(loss.encode(y, n_out, net.dtype), like=rows)
-    if len(rows) != len(targets):
-        raise PlainnetError(f"{name} has {len(rows)} rows but y has {len(targets)}")
-    if not len(rows):
-        raise PlainnetError(f"there are no rows to train on or validate with: {name} is empty")
-    if transform is None:
-        _refuse_non_finite(rows, net.dtype, name)
-        with np.errstate(all="ignore"):
-            net.predict_logits(rows[:1])  # refuses rows of another shape before any step
-    return rows, targets
+    def _checked(self, X: ArrayLike, y: ArrayLike, name: str) -> tuple[Array, Array]:
+        """Check rows against targets and network."""
+        net = self.net
+        rows = np.asarray(X, like=net.params.theta)
+        if rows.dtype.kind not in "biuf" or rows.ndim < 2:
+            raise PlainnetError(
+                f"fit expects {name} as numbers, one row per sample, "
+                f"got {rows.dtype} of shape {rows.shape}"
+            )
+        targets = np.asarray(self.loss.encode(y, self.n_out, net.dtype), like=rows)
+        if len(rows) != len(targets):
+            raise PlainnetError(f"{name} has {len(rows)} rows but y has {len(targets)}")
+        if not len(rows):
+            raise PlainnetError(f"there are no rows to train on or validate with: {name} is empty")
+        if self.transform is None:
+            _refuse_non_finite(rows, net.dtype, name)
+            with np.errstate(all="ignore"):
+                net.predict_logits(rows[:1])  # refuses rows of another shape before any step
+        return rows, targets
 
 
 def _refuse_non_finite(X: Array, dtype: Any, name: str) -> None:

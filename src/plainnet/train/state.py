@@ -5,9 +5,8 @@ from __future__ import annotations  # else np.random.Generator costs an import o
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
-from typing import Any, final
+from typing import Any, NamedTuple, final
 
 import numpy as np
 
@@ -24,9 +23,7 @@ FitRows = Sequence[Array | None]
 FitOptions = dict[str, Any]
 
 
-@final
-@dataclass(frozen=True, eq=False)
-class Checkpoint:
+class Checkpoint(NamedTuple):
     """The state of a training before one of its batches."""
 
     arrays: dict[str, Array]
@@ -187,17 +184,17 @@ class TrainingState:
         every = self._every
         return int(every - self.train_step.optimizer.t % every) if every else 2**53
 
-    def pause(self, interrupted: object) -> bool:
+    def pause(self) -> bool:
         """Save a checkpoint if one is due before the next batch; return whether to stop there."""
+        interrupted, step = self.train_step.interrupted, self.train_step.optimizer.t
         if self._saves:
-            step = self.train_step.optimizer.t
             due = self._every and step % self._every == 0
             if (due or interrupted) and step != self._step:
                 checkpoint = self._checkpoint()  # all ranks hold a part of it
                 if self.store is not None:
                     self.store.save(checkpoint)
                 self._step = step
-        return bool(interrupted)
+        return interrupted
 
     def _state(self) -> dict[str, Array]:
         """Return the vector of parameters and those of the optimizer, by name."""
