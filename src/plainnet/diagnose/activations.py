@@ -1,7 +1,7 @@
 """Statistics of a network's activations and of the gradient at each layer."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from copy import deepcopy
 from typing import NamedTuple, final
 
@@ -15,7 +15,7 @@ from plainnet.nn.network import Sequential, Transform
 from plainnet.nn.parameters import Array
 from plainnet.train.batches import prepare
 
-_CHUNK = 2**24  # outputs of a layer for the rows that are propagated together, 64 MB
+_CHUNK = 2**22  # outputs of a layer for the rows that are propagated together, 16 MB
 _SATURATED = 0.01  # saturated outputs are closer than this share of the range to an end of it
 _GRADIENT_ROWS = 512  # enough for the size of a gradient to a few percent
 
@@ -65,9 +65,13 @@ def measure(
             if isinstance(layer, Activation) and not isinstance(layer, Identity):
                 sums[layer] = sums.get(layer, 0) + _unit_sums(layer, Y)
         Z[start : start + chunk] = Y
-    few = evenly_spaced(len(X), min(_GRADIENT_ROWS, chunk))
-    rows = prepare(X[few], transform, copy.dtype)
-    gradients = _gradients(copy, loss, rows, y[few], None if weight is None else weight[few], train)
+    few = evenly_spaced(len(X), min(_GRADIENT_ROWS, 4 * chunk))
+    value, dZ = loss(Z[few], y[few], None if weight is None else weight[few])
+    gradients = {}
+    if np.isfinite(value):
+        chunks = np.split(few, range(chunk, len(few), chunk))
+        parts = (prepare(X[each], transform, copy.dtype) for each in chunks)
+        gradients = _gradients(copy, parts, dZ, train)
     layers = tuple(_layer_statistics(layer, each, len(X)) for layer, each in sums.items())
     return Statistics(Z, layers, gradients)
 
@@ -109,18 +113,19 @@ def _layer_statistics(layer: Layer, sums: Array, rows: int) -> LayerStatistics:
 
 
 def _gradients(
-    copy: Sequential, loss: Loss, X: Array, y: Array, weight: Array | None, train: bool
+    copy: Sequential, parts: Iterable[Array], dZ: Array, train: bool
 ) -> dict[str, float]:
-    *_, (_, Z) = outputs(copy, X, train)
-    value, dY = loss(Z, y, weight)
-    if not np.isfinite(value):
-        return {}
-    sizes = {}
-    for layer in reversed(copy.layers):
-        if isinstance(layer, Dense | Conv2D):
-            squares = np.square(dY, dtype=np.float64).reshape(len(X), -1, dY.shape[-1])
-            sizes[layer.name] = len(X) * float(np.sqrt(squares.sum(axis=1).mean()))
-        back = layer.backward(dY, True)
-        assert back is not None
-        dY = back
-    return dict(reversed(sizes.items()))
+    squares = {layer.name: 0.0 for layer in copy.layers if isinstance(layer, Dense | Conv2D)}
+    done = 0
+    for X in parts:
+        for _ in outputs(copy, X, train):
+            pass
+        dY = dZ[done : done + len(X)]
+        done += len(X)
+        for layer in reversed(copy.layers):
+            if layer.name in squares:
+                squares[layer.name] += float(np.square(dY, dtype=np.float64).sum()) / dY.shape[-1]
+            back = layer.backward(dY, True)
+            assert back is not None
+            dY = back
+    return {name: done * math.sqrt(total / done) for name, total in squares.items()}

@@ -22,6 +22,7 @@ RARE_SHARE = 0.6  # of an equal share of all classes
 _PARAMETERS = 10  # parameters per row
 _CEILING = 0.95  # highest accuracy that contradictory labels permit
 _SAMPLE = 2000  # rows whose scale is measured
+_CELLS = 2**21  # of these rows that are measured together
 _NAMED = 5  # columns or rows that are named
 
 
@@ -47,9 +48,12 @@ def check_finite(snapshot: TrainingSnapshot) -> Iterator[Finding]:
 
 def check_scale(snapshot: TrainingSnapshot) -> Iterator[Finding]:
     """Look for columns much larger than 1, or than the other columns."""
-    few = np.asarray(snapshot.X)[evenly_spaced(len(snapshot.X), _SAMPLE)]
-    rows = prepare(few, snapshot.transform, np.float64).reshape(len(few), -1)
-    size = np.sqrt(np.square(rows).mean(axis=0))
+    few = evenly_spaced(len(snapshot.X), _SAMPLE)
+    squares = np.zeros(snapshot.X[0].size)
+    for part in np.array_split(few, 1 + len(few) * squares.size // _CELLS):
+        rows = prepare(np.asarray(snapshot.X)[part], snapshot.transform, np.float64)
+        squares += np.square(rows.reshape(len(part), -1)).sum(axis=0)
+    size = np.sqrt(squares / len(few))
     largest = int(size.argmax())
     median = float(np.median(size[size > 0])) if (size > 0).any() else 1.0
     if size[largest] <= _UNSCALED and size[largest] <= _UNEVEN * median:
