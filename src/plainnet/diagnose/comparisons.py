@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from typing import NamedTuple, final
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -25,7 +25,6 @@ _MOST_COMPARED_CELLS = 10**7  # their cells, which limits memory and time
 _MOST_FITTED = 5000  # rows that a baseline is fitted to
 
 
-@final
 class Trained(NamedTuple):
     """A trained network, and a sample of its training rows."""
 
@@ -39,7 +38,6 @@ class Trained(NamedTuple):
     weight: Array | None
 
 
-@final
 class Neighbors(NamedTuple):
     """Accuracy, or R2 of a regression, on the training rows."""
 
@@ -49,7 +47,6 @@ class Neighbors(NamedTuple):
     rows: int
 
 
-@final
 class Rival(NamedTuple):
     """A baseline on rows that it shares with the network and with the best constant."""
 
@@ -61,7 +58,6 @@ class Rival(NamedTuple):
     saving: Difference  # the network's cost minus its own, relative to the constant's cost
 
 
-@final
 class Comparison(NamedTuple):
     """Cost and score of the network, of the best constant and of baselines on the same rows."""
 

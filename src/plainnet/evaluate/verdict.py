@@ -1,8 +1,7 @@
 """The verdict: a sentence on whether a network is better than the best baseline."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,9 +22,7 @@ _LARGE = 100_000  # percent, above which digits mean nothing
 MOSTLY = 0.5  # share of rows trained on, above which there is no verdict
 
 
-@final
-@dataclass(frozen=True, eq=False)
-class Comparison:
+class Comparison(NamedTuple):
     """A network and its baselines on the same rows."""
 
     target: "Target"

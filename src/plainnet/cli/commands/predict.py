@@ -8,10 +8,9 @@ Without --out the predictions are shown, or written as CSV if the output is pipe
 import csv
 import io
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import final
+from typing import NamedTuple
 
 import numpy as np
 
@@ -86,9 +85,7 @@ def predict(
         print_notes(list(dict.fromkeys(notes)))
 
 
-@final
-@dataclass(frozen=True, eq=False)
-class Predictions:
+class Predictions(NamedTuple):
     """The predictions of a model for rows or files."""
 
     target: Target
