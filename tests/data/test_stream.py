@@ -1,5 +1,6 @@
 """Tables larger than memory, made small: a bound of a few hundred kilobytes streams them."""
 
+import gzip
 import json
 import subprocess
 import sys
@@ -61,7 +62,7 @@ def table(m: int = 900, seed: int = 0) -> pd.DataFrame:
 def write(frame: pd.DataFrame, path: Path) -> Path:
     if path.suffix == ".parquet":
         frame.to_parquet(path, row_group_size=200)
-    elif path.suffix == ".csv":
+    elif path.suffix != "":  # pandas compresses what is named so
         frame.to_csv(path, index=False)
     else:
         path.mkdir()
@@ -71,7 +72,7 @@ def write(frame: pd.DataFrame, path: Path) -> Path:
     return path
 
 
-@pytest.fixture(params=["rows.csv", "rows.parquet", "rows"])
+@pytest.fixture(params=["rows.csv", "rows.csv.gz", "rows.csv.bz2", "rows.parquet", "rows"])
 def path(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     return write(table(), tmp_path / request.param)
 
@@ -79,7 +80,7 @@ def path(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 def test_streamed_rows_are_those_in_memory(path: Path, tmp_path: Path) -> None:
     """Without rows held out, the schema and the encoded rows are the same."""
     streamed = load(path, replace(SMALL, test_fraction=0.0))
-    whole = write(table(), tmp_path / ("whole.csv" if path.suffix == ".csv" else "whole.parquet"))
+    whole = write(table(), tmp_path / ("whole.csv" if ".csv" in path.name else "whole.parquet"))
     known = load(whole, replace(SMALL, test_fraction=0.0, memory=None))
     assert known.stream is None
     assert streamed.stream is not None
@@ -308,6 +309,28 @@ def test_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert not list((tmp_path / "a.csv.rows").iterdir())
 
 
+def test_a_folder_for_the_cache_is_made(tmp_path: Path) -> None:
+    path = write(table(), tmp_path / "a.csv")
+    load(path, replace(SMALL, cache_dir=str(tmp_path / "new")))
+    assert (tmp_path / "new" / "a.csv.rows").is_dir()
+    with pytest.raises(DataError, match=r"No such file or directory\): give another folder"):
+        load(path, replace(SMALL, cache_dir=str(tmp_path / "un" / "known")))
+
+
+@pytest.mark.parametrize("damage", ["cut", "bomb"])
+def test_a_damaged_archive(damage: str, tmp_path: Path) -> None:
+    """Only a later part of the file is damaged; nothing is left of the parts before it."""
+    path = write(table(), tmp_path / "a.csv.gz")
+    if damage == "cut":
+        path.write_bytes(path.read_bytes()[:-3000])
+    else:
+        path.write_bytes(path.read_bytes() + gzip.compress(b"row,1,2,Bo,yes,,one,low\n" * 300_000))
+    message = {"cut": "cannot be read: .*ended before", "bomb": "decompresses to more than 40"}
+    with pytest.raises(DataError, match=message[damage]):
+        load(path, SMALL)
+    assert [p.name for p in tmp_path.iterdir()] == ["a.csv.gz"]
+
+
 def test_a_file_that_changes_while_it_is_read(tmp_path: Path) -> None:
     path = write(table(), tmp_path / "a.csv")
 
@@ -378,6 +401,10 @@ def test_which_tables_are_streamed(tmp_path: Path) -> None:
     assert not is_streamed(path, True, None)
     assert not is_streamed(path, True, 10**7)
     assert is_streamed(path, True, 10**5)
+    packed = write(table(), tmp_path / "a.csv.gz")
+    assert not is_streamed(packed, True, None)
+    assert not is_streamed(packed, True, 10**7)
+    assert is_streamed(packed, True, 10**5)
     folder = write(table(), tmp_path / "rows")
     assert is_streamed(folder, True, None)
     (folder / "pictures").mkdir()

@@ -23,6 +23,7 @@ from plainnet import (
     mlp,
 )
 from plainnet.distributed.mpi import MPIRanks
+from plainnet.distributed.shared_memory import PIECE
 from plainnet.errors import PlainnetError
 from plainnet.nn import Dense, Dropout, ReLU, Sequential, Tanh
 from plainnet.nn.convolution import Conv2D, GlobalAveragePool2D, MaxPool2D
@@ -184,9 +185,27 @@ def refusals(ranks):
     }
 
 
+def exchanged(ranks):
+    """Return what is wrong with sums and copies of arrays of many sizes, also of several pieces."""
+    wrong, rng = [], np.random.default_rng(0)
+    for shape in ((0,), (1,), (2,), (7, 3), (1000,), (PIECE // 8 * 2 + 5,), (PIECE // 4 + 1, 2)):
+        for dtype in (np.float64, np.float32):
+            everything = rng.integers(-99, 99, (ranks.size, *shape)).astype(dtype)
+            share = ranks.share(shape[0])
+            out = np.empty_like(everything[0][share])
+            ranks.reduce_scatter(everything[ranks.rank].copy(), out)
+            copied = np.zeros_like(everything[0])
+            copied[share] = out
+            ranks.all_gather(copied)
+            if not np.array_equal(copied, everything.sum(axis=0)):
+                wrong.append(f"{shape} {dtype.__name__}")
+    return list(itertools.chain(*ranks.gather(wrong)))
+
+
 if __name__ == "__main__":
     with MPIRanks() as ranks:
+        wrong = exchanged(ranks)
         every = [*results(ranks), *streamed(Path(sys.argv[1]), ranks)]
-        answer = {"cases": every, "refusals": refusals(ranks)}
+        answer = {"cases": every, "refusals": refusals(ranks), "exchanges": wrong}
         if ranks.rank == 0:
             print(json.dumps(answer))

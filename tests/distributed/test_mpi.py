@@ -65,6 +65,10 @@ def test_the_same_ranks_give_the_same_bytes(answer):
     assert all(case["same again"] for case in answer[1]["cases"])
 
 
+def test_sums_and_copies_are_exact(answer):
+    assert answer[1]["exchanges"] == []
+
+
 def test_all_ranks_refuse_or_end_together(answer):
     size, results = answer
     messages = results["refusals"]

@@ -8,7 +8,7 @@ import numpy as np
 from plainnet import limits
 from plainnet.data.image_folder import files_below
 from plainnet.data.table import Table
-from plainnet.data.table_file import PARQUET_SUFFIXES, TEXT_SUFFIXES
+from plainnet.data.table_file import PARQUET_SUFFIXES, TEXT_SUFFIXES, is_text
 from plainnet.data.table_schema import TableSchema, infer_columns
 from plainnet.data.table_stream import TableStream, is_table_folder
 from plainnet.errors import DataError
@@ -41,23 +41,23 @@ def is_streamed(path: Path, header: bool, memory: int | None, processes: int = 1
     """
     if path.is_dir():
         return is_table_folder(path)
-    if not path.is_file() or path.suffix.lower() not in (*PARQUET_SUFFIXES, *TEXT_SUFFIXES):
+    text = is_text(path)
+    if not path.is_file() or not (text or path.suffix.lower() in PARQUET_SUFFIXES):
         return False
-    bound = memory_bound(memory, processes)
-    size = path.stat().st_size
-    if size > limits.MAX_TABLE_BYTES:
-        return True
-    if size * _MOST < bound:  # for certain
+    bound, size = memory_bound(memory, processes), path.stat().st_size
+    packed = path.suffix.lower() not in (*PARQUET_SUFFIXES, *TEXT_SUFFIXES)
+    most = size * limits.MAX_EXPANSION if packed else size
+    if most * _MOST < bound and most <= limits.MAX_TABLE_BYTES:  # for certain
         return False
     stream = TableStream(path, header)
-    rows = stream.estimated_rows()
+    size, rows = stream.estimated_size()
+    if size > limits.MAX_TABLE_BYTES:
+        return True
     first = next(iter(stream), None)
     if first is None:
         return False
     features, cells = _features(first), rows * len(first.columns)
-    too_long = path.suffix.lower() in TEXT_SUFFIXES and (
-        rows > limits.MAX_LINES or cells > limits.MAX_CELLS
-    )
+    too_long = text and (rows > limits.MAX_LINES or cells > limits.MAX_CELLS)
     return too_long or size + _CELL * cells + _FEATURE * rows * features > bound
 
 

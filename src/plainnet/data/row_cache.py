@@ -92,6 +92,7 @@ class RowCache:
         needed = rows * layout.row_bytes
         lock = None
         try:
+            make_folder(self.folder.parent)
             make_folder(self.folder)
             lock = lock_folder(self.folder)
             (self.folder / _ABOUT).unlink(missing_ok=True)
@@ -103,9 +104,10 @@ class RowCache:
                 writers[name] = RowWriter(self.folder / f".{name}.rows.tmp", layout)
             yield writers
         except OSError as error:
+            remedy = "make space, or " if error.errno == errno.ENOSPC else ""
             raise DataError(
                 f"The cache {str(self.folder)!r} needs {needed / 1e9:,.2f} GB and cannot be "
-                f"written ({error.strerror}): make space, or give another folder with --cache-dir."
+                f"written ({error.strerror}): {remedy}give another folder with --cache-dir."
             ) from error
         finally:
             for writer in writers.values():

@@ -148,7 +148,7 @@ def read_stream(
     cached = cache.load(Encoding.from_json)
     reused = cached is not None
     if cached is None:
-        total = 2 * stream.estimated_rows()
+        total = 2 * stream.estimated_size()[1]
         survey = _Survey(options)
         for table in stream:
             survey.add(table)

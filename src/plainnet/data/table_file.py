@@ -8,8 +8,8 @@ import os
 import sys
 import zipfile
 import zlib
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, TypeAlias
 
@@ -29,24 +29,49 @@ _PART = 2**20  # bytes read at a time, so that a limit is met before the memory 
 _LARGE = 2**23  # bytes of a file for which large pages of memory pay
 
 Bytes: TypeAlias = bytearray | mmap.mmap
+Consumed: TypeAlias = Callable[[], int]
 
 
 def read_bytes(path: Path, label: str) -> tuple[PurePosixPath, Bytes, int]:
     """Return the name without a compression suffix, the decompressed bytes, and their lines."""
+    with opened(path, label) as (name, file, consumed):
+        return name, *_collected(file, consumed, name, label)
+
+
+def is_text(path: Path) -> bool:
+    """Return whether the name is that of a text, which may be compressed, but not in an archive."""
+    return path.suffix.lower() != ".zip" and unpacked(path).suffix.lower() in TEXT_SUFFIXES
+
+
+def unpacked(path: Path) -> PurePosixPath:
+    """Return the name without a compression suffix."""
+    name = PurePosixPath(path.name)
+    if path.suffix.lower() not in (*_OPEN, ".zip"):
+        return name
+    # `survey.gz` does not name its format, and is read as text.
+    return PurePosixPath(name.stem if name.with_suffix("").suffix else name.stem + ".csv")
+
+
+@contextmanager
+def opened(path: Path, label: str) -> Iterator[tuple[PurePosixPath, IO[bytes], Consumed | None]]:
+    """Open a table: its name without a compression suffix, and its decompressed bytes.
+
+    Of a compressed file, a function counts the compressed bytes that were read.
+    """
     check_file(path, label)
-    name, packing = PurePosixPath(path.name), path.suffix.lower()
-    if packing in (*_OPEN, ".zip"):
-        # `survey.gz` does not name its format, and is read as text.
-        name = PurePosixPath(name.stem if name.with_suffix("").suffix else name.stem + ".csv")
+    name, packing = unpacked(path), path.suffix.lower()
     try:
         if packing == ".zip":
-            return _only_member(path, label)
+            with _only_member(path, label) as member:
+                yield member
+                return
         _check_suffix(name, label, packed=packing in _OPEN)
         with open(path, "rb") as raw:
             if packing not in _OPEN:
-                return name, *_collected(raw, None, name, label)
+                yield name, raw, None
+                return
             with _OPEN[packing](raw, "rb") as file:
-                return name, *_collected(file, raw.tell, name, label)
+                yield name, file, raw.tell
     except DataError:
         raise
     except MemoryError:  # as the header of an .xz file may ask for gigabytes
@@ -66,7 +91,8 @@ def check_file(path: Path, label: str) -> None:
         raise DataError(f"{label} is not a regular file; save the table as a file.")
 
 
-def _only_member(path: Path, label: str) -> tuple[PurePosixPath, Bytes, int]:
+@contextmanager
+def _only_member(path: Path, label: str) -> Iterator[tuple[PurePosixPath, IO[bytes], Consumed]]:
     with zipfile.ZipFile(path) as archive:
         # macOS adds other files to each archive.
         members = [
@@ -79,7 +105,7 @@ def _only_member(path: Path, label: str) -> tuple[PurePosixPath, Bytes, int]:
         name, size = PurePosixPath(members[0].filename), members[0].compress_size
         _check_suffix(name, label, packed=True)
         with archive.open(members[0]) as file:
-            return name, *_collected(file, lambda: min(size, path.stat().st_size), name, label)
+            yield name, file, lambda: min(size, path.stat().st_size)
 
 
 def _check_suffix(name: PurePosixPath, label: str, packed: bool) -> None:
@@ -96,7 +122,7 @@ def _check_suffix(name: PurePosixPath, label: str, packed: bool) -> None:
 
 
 def _collected(
-    file: IO[bytes], consumed: Callable[[], int] | None, name: PurePosixPath, label: str
+    file: IO[bytes], consumed: Consumed | None, name: PurePosixPath, label: str
 ) -> tuple[Bytes, int]:
     """Read a file to its end, within limits, and count the complete lines of a text.
 
@@ -111,11 +137,7 @@ def _collected(
         end += len(part)
         if end > limits.MAX_TABLE_BYTES:
             raise _excess(label, f"{limits.MAX_TABLE_BYTES:,} bytes")
-        if consumed and end > limits.MAX_EXPANSION * consumed() + limits.FREE_EXPANSION:
-            raise DataError(
-                f"{label} decompresses to more than {limits.MAX_EXPANSION} times its size; "
-                "decompress it and give the resulting file."
-            )
+        check_expansion(end, consumed, label)
         if not text:
             continue
         if b"\0" in part:  # not text: the caller refuses it
@@ -130,6 +152,15 @@ def _collected(
         if lines > limits.MAX_LINES:
             raise _excess(label, f"{limits.MAX_LINES:,} lines")
     return data if end == len(data) else bytearray(data[:end]), lines
+
+
+def check_expansion(size: int, consumed: Consumed | None, label: str) -> None:
+    """Refuse a file whose compressed bytes unfold into far more."""
+    if consumed and size > limits.MAX_EXPANSION * consumed() + limits.FREE_EXPANSION:
+        raise DataError(
+            f"{label} decompresses to more than {limits.MAX_EXPANSION} times its size; "
+            "decompress it and give the resulting file."
+        )
 
 
 def _memory(size: int) -> Bytes:

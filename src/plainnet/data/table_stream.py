@@ -1,5 +1,6 @@
 """Table streams: the rows of a file or of a folder of files, some at a time."""
 
+import sys
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, final
@@ -13,13 +14,19 @@ from plainnet.data.delimited import DelimitedText
 from plainnet.data.parquet import parquet_frames, parquet_rows
 from plainnet.data.read_table import read_text, text_start
 from plainnet.data.table import Table, named
-from plainnet.data.table_file import PARQUET_SUFFIXES, TEXT_SUFFIXES, check_file
+from plainnet.data.table_file import (
+    PARQUET_SUFFIXES,
+    check_expansion,
+    check_file,
+    is_text,
+    opened,
+)
 from plainnet.errors import DataError
 from plainnet.storage.json_reader import listed, shortened
 
 _CELLS = 2**21  # of a Parquet file that are read at a time
 _TEXT = 2**23  # bytes of a text file that are read at a time
-_SAMPLE = 2**20  # bytes from which the number of lines is estimated
+_SAMPLE = 2**22  # bytes from which sizes are estimated
 
 
 def is_table_folder(path: Path) -> bool:
@@ -32,8 +39,11 @@ def _visible(folder: Path) -> list[Path]:
 
 
 def _tables(folder: Path) -> list[Path]:
-    suffixes = (*PARQUET_SUFFIXES, *TEXT_SUFFIXES)
-    return [p for p in _visible(folder) if p.suffix.lower() in suffixes and not p.is_dir()]
+    return [
+        p
+        for p in _visible(folder)
+        if (is_text(p) or p.suffix.lower() in PARQUET_SUFFIXES) and not p.is_dir()
+    ]
 
 
 @final
@@ -43,7 +53,8 @@ class TableStream:
     Parameters
     ----------
     path : path
-        A Parquet or text file that is not compressed, or a folder of such files with equal columns.
+        A Parquet or text file, which may be compressed (.gz .bz2 .xz), or a folder of such files
+        with equal columns.
     header : bool, default True
         Whether the first line of a text names the columns.
     text : collection of str, optional
@@ -59,14 +70,10 @@ class TableStream:
             check_file(file, _label(file))
         self._names: list[str] | None = None
 
-    @property
-    def size(self) -> int:
-        """The bytes of all files."""
-        return sum(file.stat().st_size for file in self.files)
-
-    def estimated_rows(self) -> int:
-        """Return about how many rows there are; for Parquet exactly so many."""
-        return sum(_estimated_rows(file) for file in self.files)
+    def estimated_size(self) -> tuple[int, int]:
+        """Return about how many bytes and rows there are; for Parquet exactly so many."""
+        sizes = [_estimated_size(file) for file in self.files]
+        return sum(size for size, _ in sizes), sum(rows for _, rows in sizes)
 
     def __iter__(self) -> Iterator[Table]:
         """Yield tables of some rows, whose messages count the rows of all files."""
@@ -122,21 +129,28 @@ def _cells(name: str, rows: Any, column: Any) -> Any:
     return column.set_axis(rows - 1)  # a Series, whose cells are read when they are used
 
 
-def _estimated_rows(file: Path) -> int:
+def _estimated_size(file: Path) -> tuple[int, int]:
+    """Return about how many bytes, decompressed, and rows a file has."""
+    size = file.stat().st_size
     if file.suffix.lower() in PARQUET_SUFFIXES:
-        return parquet_rows(file, _label(file))
-    with open(file, "rb") as text:
+        return size, parquet_rows(file, _label(file))
+    with opened(file, _label(file)) as (_, text, consumed):
         sample = text.read(_SAMPLE)
-    return round(max(1, sample.count(b"\n")) / max(1, len(sample)) * file.stat().st_size)
+        if consumed:  # some bytes after those of the sample too
+            size = round(len(sample) * max(1.0, size / max(1, consumed())))
+    return size, round(max(1, sample.count(b"\n")) / max(1, len(sample)) * size)
 
 
 def _whole_lines(file: Path, label: str) -> Iterator[bytearray]:
     """Yield parts of a text that end at the end of a line outside of quotes."""
-    with open(file, "rb") as text:
-        part, left = bytearray(), file.stat().st_size  # of a file that grows, the old lines
-        while more := text.read(min(_TEXT, left)):
+    with opened(file, label) as (_, text, consumed):
+        # of a file that grows, the old lines
+        most, size = sys.maxsize if consumed else file.stat().st_size, 0
+        part = bytearray()
+        while more := text.read(min(_TEXT, most - size)):
             part += more
-            left -= len(more)
+            size += len(more)
+            check_expansion(size, consumed, label)
             end = _last_line_end(part)
             if end == 0 and len(part) > _TEXT + limits.MAX_LINE:
                 raise DataError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import signal
 import subprocess
@@ -19,6 +18,7 @@ from typing import Self, TypeVar, final
 import numpy as np
 
 from plainnet._version import __version__
+from plainnet.distributed.shared_memory import PIECE, SharedMemory
 from plainnet.engine.blas_threads import available_threads, limited_threads
 from plainnet.errors import PlainnetError
 from plainnet.nn.parameters import Array
@@ -91,6 +91,10 @@ class MPIRanks(Ranks):
         self._end = self.comm.Dup()
         local = self.comm.Split_type(MPI.COMM_TYPE_SHARED)
         self.local_rank, self.local_size = local.rank, local.size
+        self._shared = None  # memory, if all ranks are on this machine
+        if local.size == self.size > 1:
+            window = MPI.Win.Allocate_shared(2 * PIECE, 1, comm=self.comm)
+            self._shared = SharedMemory(window, self.comm)
         self._threads = limited_threads(max(1, available_threads() // self.local_size))
         self._watcher: subprocess.Popen[str] | None = None
 
@@ -111,17 +115,24 @@ class MPIRanks(Ranks):
 
     def reduce_scatter(self, array: Array, out: Array) -> None:
         """Write this rank's share of the sum of an array over all ranks."""
-        self.comm.Reduce_scatter(array, out, self._counts(array))
+        shares = self._shares(array)
+        if self._shared is None:
+            self.comm.Reduce_scatter(array, out, list(map(len, shares)))
+        else:
+            self._shared.reduce_scatter(shares, out)
 
     def all_gather(self, array: Array) -> None:
         """Copy the share of each rank in an array to all others."""
-        self.comm.Allgatherv(self._mpi.IN_PLACE, [array, self._counts(array)])
+        shares = self._shares(array)
+        if self._shared is None:
+            self.comm.Allgatherv(self._mpi.IN_PLACE, [array, list(map(len, shares))])
+        else:
+            self._shared.all_gather(shares)
 
-    def _counts(self, array: Array) -> list[int]:
-        """Return how many numbers of an array each rank has."""
-        m, width = len(array), math.prod(array.shape[1:])
-        bounds = [m * rank // self.size * width for rank in range(self.size + 1)]
-        return [stop - start for start, stop in pairwise(bounds)]
+    def _shares(self, array: Array) -> list[Array]:
+        """Return the numbers of an array that each rank has."""
+        bounds = [len(array) * rank // self.size for rank in range(self.size + 1)]
+        return [array[start:stop].reshape(-1) for start, stop in pairwise(bounds)]
 
     def gather(self, value: T) -> list[T]:
         """Return the values of all ranks."""
