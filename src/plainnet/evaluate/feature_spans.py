@@ -1,8 +1,7 @@
 """Feature spans: which features belong to which column of a table."""
 
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal, cast, final
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
 from plainnet.storage.json_reader import JsonReader, damaged
 
@@ -13,9 +12,7 @@ if TYPE_CHECKING:
 Kind = Literal["number", "yesno", "category", "indicator"]
 
 
-@final
-@dataclass(frozen=True)
-class FeatureSpan:
+class FeatureSpan(NamedTuple):
     """The features of a column, and how they encode it."""
 
     name: str  # the column
@@ -29,7 +26,7 @@ class FeatureSpan:
 
     def to_json(self) -> dict[str, Any]:
         """Return the span as JSON values."""
-        return {**self.__dict__, "levels": list(self.levels)}
+        return {**self._asdict(), "levels": list(self.levels)}
 
     @classmethod
     def from_json(cls, fields: JsonReader, n_features: int) -> "FeatureSpan":
