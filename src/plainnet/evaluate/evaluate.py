@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from plainnet.errors import PlainnetError
 from plainnet.evaluate.baselines.baseline import (
@@ -44,11 +43,11 @@ from plainnet.metrics.intervals import paired_means, paired_shares, wilson
 from plainnet.metrics.scores import compute_metrics
 from plainnet.model import Model
 from plainnet.nn.losses import is_positive, with_smoothing
+from plainnet.nn.parameters import Array
 
 if TYPE_CHECKING:
     from plainnet.data.dataset import Dataset, Examples
 
-Array = NDArray[Any]
 T = TypeVar("T")
 
 

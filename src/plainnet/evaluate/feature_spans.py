@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from plainnet.data.images import ImageSchema
     from plainnet.data.table_schema import TableSchema
 
+    Schema = TableSchema | ImageSchema
+
 Kind = Literal["number", "yesno", "category", "indicator"]
 
 
@@ -41,7 +43,7 @@ class FeatureSpan(NamedTuple):
 
 
 @lru_cache(4)
-def feature_spans(schema: "TableSchema | ImageSchema") -> tuple[FeatureSpan, ...]:
+def feature_spans(schema: "Schema") -> tuple[FeatureSpan, ...]:
     """Return the span of each column of a table; none of images."""
     from plainnet.data.column_kinds import CategoryColumn, FeatureColumn, NumberColumn
     from plainnet.data.images import ImageSchema
