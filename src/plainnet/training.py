@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     Ready = Callable[[Dataset, Sequential], None]
 
 
-@final
 class Run(NamedTuple):
     """The result of a training."""
 

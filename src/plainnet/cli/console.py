@@ -1,7 +1,6 @@
 """Print text, tables, data and networks on the terminal."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from json import dumps
 from typing import TYPE_CHECKING
 
@@ -64,7 +63,7 @@ def rich_table(table: Table) -> RichTable:
 def print_table(console: Console, table: Table, *, most: int = _LISTED) -> None:
     """Print an empty line, the first rows of a table, and the number of further rows."""
     console.print()
-    console.print(rich_table(replace(table, rows=table.rows[:most])))
+    console.print(rich_table(table._replace(rows=table.rows[:most])))
     if len(table.rows) > most:
         print_line(console, f"and {len(table.rows) - most:,} more")
 
@@ -129,7 +128,7 @@ def _show_columns(console: Console, schema: "TableSchema") -> None:
         print_table(console, table)
     else:
         rows, encodings = zip(*((row[:-1], (row[0], row[-1])) for row in table.rows), strict=True)
-        print_table(console, replace(table, head=table.head[:-1], rows=rows))
+        print_table(console, table._replace(head=table.head[:-1], rows=rows))
         print_table(console, Table("Encoding of columns", ("column", "encoding"), encodings))
 
 

@@ -51,17 +51,22 @@ def require_output(out: Path, *inputs: Path, option: str = "--out") -> None:
         raise PlainnetError(f"the folder {str(folder)!r} cannot be written to")
     writable(out)
     for path in inputs:
-        if path.is_dir() and out.resolve().is_relative_to(path.resolve()):
-            raise PlainnetError(
-                f"{str(out)!r} would be written into the data folder {str(path)!r}: "
-                f"give {option} another folder"
-            )
+        require_outside(out, path, option)
         if out.resolve() == path.resolve() or (
             out.exists() and path.exists() and out.samefile(path)
         ):
             raise PlainnetError(
                 f"{str(out)!r} would overwrite an input: give {option} another name"
             )
+
+
+def require_outside(out: Path, data: Path, option: str) -> None:
+    """Refuse to write into a folder of data."""
+    if data.is_dir() and out.resolve().is_relative_to(data.resolve()):
+        raise PlainnetError(
+            f"{str(out)!r} would be written into the data folder {str(data)!r}: "
+            f"give {option} another folder"
+        )
 
 
 def require_outputs(outs: Mapping[str, Path], *inputs: Path) -> None:

@@ -20,11 +20,6 @@ def ranks_of_mpiexec() -> AbstractContextManager[Ranks]:
     return MPIRanks() if started_by_mpiexec() else nullcontext(ALONE)
 
 
-def lead(ranks: Ranks, path: Path, config: TrainConfig) -> None:
-    """Send data and options of a training that is resumed to the other ranks."""
-    ranks.gather((path, config))
-
-
 def follow(ranks: Ranks, path: Path | None, config: TrainConfig | None) -> None:
     """Train with rank 0, on what it sends if it resumes a training."""
     if path is None or config is None:

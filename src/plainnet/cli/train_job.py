@@ -1,9 +1,8 @@
 """Job: the arguments of one ``plainnet train``, which its checkpoints store."""
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self, final
+from typing import Any, NamedTuple, Self
 
 from plainnet.cli.paths import (
     checkpoint_folder,
@@ -18,9 +17,7 @@ from plainnet.storage.model_file import read_model
 from plainnet.training import begun, check_repeat
 
 
-@final
-@dataclass(frozen=True)
-class Job:
+class Job(NamedTuple):
     """The arguments of one ``plainnet train``."""
 
     path: Path  # the data

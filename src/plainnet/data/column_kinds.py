@@ -395,8 +395,7 @@ class LeftOutColumn(Column):
     @classmethod
     def from_json(cls, stored: JsonReader, name: str, missing: int) -> Self:
         """Read the column from a model file; `ModelFileError` if a field is wrong."""
-        kind: ColumnKind = "constant" if stored.text("kind") == "constant" else "identifier"
-        return cls(name, missing, kind, stored.text("values"))
+        return cls(name, missing, stored.typed("kind", ColumnKind), stored.text("values"))
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -426,7 +425,6 @@ FEATURE_COLUMNS: Mapping[
 
 def column_from_json(stored: JsonReader, rows: int) -> Column:
     """Read a column from a model file; `ModelFileError` if a field is wrong."""
-    kind = next(kind for kind in KINDS if kind == stored.text("kind", KINDS))
-    column = FEATURE_COLUMNS.get(kind, LeftOutColumn)
+    column = FEATURE_COLUMNS.get(stored.typed("kind", ColumnKind), LeftOutColumn)
     stored.only(*(each.name for each in fields(column)))
     return column.from_json(stored, stored.text("name"), stored.whole("missing", high=rows))

@@ -19,9 +19,9 @@ from plainnet.data.table import Table
 from plainnet.data.table_schema import TableSchema, infer_columns
 from plainnet.data.targets import Target, Task, drop_unlabeled
 from plainnet.errors import DataError
+from plainnet.nn.parameters import Array
 from plainnet.train.row_file import RowStream
 
-Array = NDArray[Any]
 Grouping = Callable[[Array], NDArray[np.int64]]
 
 

@@ -5,10 +5,9 @@ import io
 import re
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
-from typing import Any, final
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -31,9 +30,7 @@ _OFTEN = 50  # times that each text of a column occurs in the first cells, for i
 _HYPHEN = ord("-")  # the last character that may precede a leading zero, except some delimiters
 
 
-@final
-@dataclass(frozen=True)
-class DelimitedText:
+class DelimitedText(NamedTuple):
     """Records of cells in the bytes of a text file."""
 
     data: bytes | Bytes

@@ -2,9 +2,8 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Self, final
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,9 +20,7 @@ _PARTS_OF_A_DATASET = frozenset(
 Skipped = list[tuple[Path, str]]  # files that were left out, each with the reason
 
 
-@final
-@dataclass(frozen=True)
-class ImageFolder:
+class ImageFolder(NamedTuple):
     """A folder that holds a folder of pictures for each class."""
 
     path: Path

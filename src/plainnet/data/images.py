@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self, final
+from typing import Any, NamedTuple, Self, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,9 +29,7 @@ _BYTES = 2**24  # of the pictures that are decoded at a time
 Progress = Callable[[int, int], None]  # called with files done and files in all after each file
 
 
-@final
-@dataclass(frozen=True, eq=False)
-class Images:
+class Images(NamedTuple):
     """The pictures of a folder, resized to one size."""
 
     X: NDArray[np.uint8]  # red, green and blue from 0 to 255, or gray alone

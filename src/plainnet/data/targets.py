@@ -278,7 +278,7 @@ class Target:
         fields = JsonReader(value, "the target")
         fields.only("task", "columns", "classes", "mean", "scale", "decimal")
         target = cls(
-            next(task for task in TASKS if task == fields.text("task", TASKS)),
+            fields.typed("task", Task),
             fields.texts("columns"),
             fields.texts("classes"),
             fields.numbers("mean"),

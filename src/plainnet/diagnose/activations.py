@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable, Iterator
 from copy import deepcopy
-from typing import NamedTuple, final
+from typing import NamedTuple
 
 import numpy as np
 
@@ -20,7 +20,6 @@ _SATURATED = 0.01  # saturated outputs are closer than this share of the range t
 _GRADIENT_ROWS = 512  # enough for the size of a gradient to a few percent
 
 
-@final
 class LayerStatistics(NamedTuple):
     """Statistics of the output of one activation layer over all rows."""
 
@@ -32,7 +31,6 @@ class LayerStatistics(NamedTuple):
     std: float  # standard deviation over the rows: the root mean square over the units
 
 
-@final
 class Statistics(NamedTuple):
     """Logits and activations of all rows, and the size of m dZ per layer with weights.
 

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from typing import NamedTuple, final
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -11,9 +11,9 @@ from plainnet.diagnose.activations import evenly_spaced
 from plainnet.engine.prediction import predict_logits
 from plainnet.evaluate.baselines.baseline import Baseline, RegressionBaseline
 from plainnet.evaluate.baselines.regression import fit_regression
-from plainnet.evaluate.evaluate import logits_of
+from plainnet.evaluate.evaluate import logits_of, score_rows
 from plainnet.metrics.intervals import Difference, paired_means, paired_shares
-from plainnet.nn.losses import BinaryCrossEntropy, Loss, SoftmaxCrossEntropy, is_positive
+from plainnet.nn.losses import BinaryCrossEntropy, Loss, SoftmaxCrossEntropy
 from plainnet.nn.network import Sequential, Transform
 from plainnet.nn.parameters import Array
 from plainnet.train.batches import prepare
@@ -25,13 +25,12 @@ _MOST_COMPARED_CELLS = 10**7  # their cells, which limits memory and time
 _MOST_FITTED = 5000  # rows that a baseline is fitted to
 
 
-@final
 class Trained(NamedTuple):
     """A trained network, and a sample of its training rows."""
 
     net: Sequential
     loss: Loss
-    task: str  # classes, labels or numbers
+    task: str  # as a target names it
     transform: Transform | None
     class_weight: ClassWeight | None
     X: Array
@@ -39,7 +38,6 @@ class Trained(NamedTuple):
     weight: Array | None
 
 
-@final
 class Neighbors(NamedTuple):
     """Accuracy, or R2 of a regression, on the training rows."""
 
@@ -49,7 +47,6 @@ class Neighbors(NamedTuple):
     rows: int
 
 
-@final
 class Rival(NamedTuple):
     """A baseline on rows that it shares with the network and with the best constant."""
 
@@ -61,7 +58,6 @@ class Rival(NamedTuple):
     saving: Difference  # the network's cost minus its own, relative to the constant's cost
 
 
-@final
 class Comparison(NamedTuple):
     """Cost and score of the network, of the best constant and of baselines on the same rows."""
 
@@ -95,19 +91,19 @@ def compare(
     with np.errstate(all="ignore"):
         Z = predict_logits(net.astype(net.dtype), X, trained.transform)
         costs = loss(Z, y, weight)[0], loss(base, y, weight)[0]
-        network, constant = (row_scores(task, loss.predictions(z), y) for z in (Z, base))
+        network, constant = (score_rows(task, loss.predictions(z), y) for z in (Z, base))
     counts = np.ones(len(y)) if weight is None else weight / weight.mean()
-    unit = max(-float(constant.mean()), 1e-12) if task == "numbers" else 1.0
+    unit = max(-float(constant.mean()), 1e-12) if task == "regression" else 1.0
 
     def difference(first: Array, second: Array) -> Difference:
-        if task == "classes" and weight is None:
+        if task in ("binary", "multiclass") and weight is None:
             return paired_shares(first, second)
         return paired_means(counts * first / unit, counts * second / unit)
 
     rivals = []
     for phrase, baseline in baselines.items():
         A = baseline.predict(X)
-        own, logits = row_scores(task, A, y), logits_of(_task(trained), A)
+        own, logits = score_rows(task, A, y), logits_of(task, A)
         both = difference(own, network), difference(own, constant)
         with np.errstate(all="ignore"):
             each = [counts * loss.per_example(z, y) / max(costs[1], 1e-12) for z in (Z, logits)]
@@ -117,15 +113,6 @@ def compare(
     score, constant_score = scores
     over = difference(network, constant)
     return Comparison(costs[0], score, costs[1], constant_score, len(y), over, tuple(rivals))
-
-
-def row_scores(task: str, A: Array, y: Array) -> Array:
-    """Return per row whether it is right, its share of right labels, or minus its error."""
-    if task == "numbers":
-        return np.asarray(-np.square(np.subtract(A, y, dtype=np.float64)).mean(axis=1))
-    if task == "labels":
-        return np.asarray((is_positive(A) == (y > 0.5)).mean(axis=1))
-    return np.asarray(predicted_classes(A) == class_numbers(y))
 
 
 def compare_neighbors(trained: Trained, Z: Array) -> Neighbors:
@@ -146,8 +133,8 @@ def compare_neighbors(trained: Trained, Z: Array) -> Neighbors:
     variance = max(float(np.square(Y - Y.mean(0)).mean()), 1e-12)
 
     def score(A: Array) -> float:
-        mean = float(np.average(row_scores(trained.task, A, Y), weights=weights))
-        return 1 + mean / variance if trained.task == "numbers" else mean
+        mean = float(np.average(score_rows(trained.task, A, Y), weights=weights))
+        return 1 + mean / variance if trained.task == "regression" else mean
 
     return Neighbors(score(Y[near].mean(axis=1)), score(network), score(constant), len(few))
 
@@ -162,29 +149,10 @@ def fit_rivals(trained: Trained) -> Mapping[str, Baseline]:
     if trained.X.ndim != 2 or trained.X.shape[1] > _MOST_FITTED:
         return {}
     few = evenly_spaced(len(trained.X), _MOST_FITTED)
-    task, X = _task(trained), prepare(trained.X[few], trained.transform, np.float64)
+    task, X = trained.task, prepare(trained.X[few], trained.transform, np.float64)
     net = fit_regression(task, X, trained.y[few], trained.net.n_out)
     name = "linear regression" if task == "regression" else "logistic regression"
     return {name: RegressionBaseline(net, task, trained.transform)}
-
-
-def _task(trained: Trained) -> str:
-    """Return the task as a target names it."""
-    if isinstance(trained.loss, SoftmaxCrossEntropy):
-        return "multiclass"
-    return {"numbers": "regression", "labels": "multilabel"}.get(trained.task, "binary")
-
-
-def predicted_classes(A: Array) -> Array:
-    """Return the class number that each row of probabilities predicts."""
-    return A.argmax(axis=1) if A.shape[1] > 1 else is_positive(A[:, 0]).astype(np.int64)
-
-
-def class_numbers(y: Array) -> Array:
-    """Return the class number of each encoded target of a classification."""
-    if y.ndim == 1:
-        return y
-    return y.argmax(axis=1) if y.shape[1] > 1 else (y[:, 0] > 0.5).astype(np.int64)
 
 
 def best_constant(loss: Loss, y: Array, weight: Array | None, n_out: int) -> Array:

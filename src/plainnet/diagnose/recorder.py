@@ -15,7 +15,6 @@ from plainnet.train.members import Metric
 _KEPT = 64  # batches that are kept if an epoch has only one
 
 
-@final
 class BatchVariance(NamedTuple):
     """The variance between the batches' mean targets, relative to that of shuffled batches."""
 

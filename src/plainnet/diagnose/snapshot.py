@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal, final
+from typing import TYPE_CHECKING, final
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -16,7 +16,6 @@ from plainnet.diagnose.comparisons import (
     Neighbors,
     Trained,
     best_constant,
-    class_numbers,
     compare,
     compare_neighbors,
     fit_rivals,
@@ -29,6 +28,7 @@ from plainnet.evaluate.baselines.baseline import Baseline
 from plainnet.evaluate.baselines.one_rule import fit_rules
 from plainnet.evaluate.checks import LEAK, LEAK_LEFT, LEAK_RANK
 from plainnet.evaluate.duplicates import sample_rows
+from plainnet.evaluate.evaluate import true_classes
 from plainnet.evaluate.feature_spans import FeatureSpan
 from plainnet.formatting import percent
 from plainnet.metrics.scores import rank_correlation
@@ -91,11 +91,11 @@ class TrainingSnapshot:
         return config_of(self.net, self.optimizer) if self.config is None else self.config
 
     @property
-    def task(self) -> Literal["classes", "labels", "numbers"]:
-        """Whether one class, several labels or numbers are predicted."""
+    def task(self) -> str:
+        """The task as a target names it."""
         if isinstance(self.loss, BinaryCrossEntropy):
-            return "classes" if self.net.n_out == 1 else "labels"
-        return "classes" if isinstance(self.loss, SoftmaxCrossEntropy) else "numbers"
+            return "binary" if self.net.n_out == 1 else "multilabel"
+        return "multiclass" if isinstance(self.loss, SoftmaxCrossEntropy) else "regression"
 
     @property
     def images(self) -> bool:
@@ -115,7 +115,7 @@ class TrainingSnapshot:
     @cached_property
     def labels(self) -> Array | None:
         """The class number of each training row, for a classification."""
-        return class_numbers(self.targets) if self.task == "classes" else None
+        return true_classes(self.targets) if self.task in ("binary", "multiclass") else None
 
     @cached_property
     def compared(self) -> tuple[Array, Array]:
@@ -198,7 +198,7 @@ class TrainingSnapshot:
         """Whether the cost or the accuracy is better than that of a constant prediction."""
         if self.base_cost <= 0 or self.cost < AT_BASE * self.base_cost:
             return True
-        if self.task == "numbers" or self.options.class_weight is not None:
+        if self.task == "regression" or self.options.class_weight is not None:
             return False
         _, y, _ = self.sample
         metric = self.loss.metric  # few mistakes, of high confidence, may cost more
@@ -247,7 +247,7 @@ class TrainingSnapshot:
     @cached_property
     def target_outliers(self) -> float:
         """The share of the most extreme rows in the variance of the target of a regression."""
-        if self.task != "numbers":
+        if self.task != "regression":
             return 0.0
         squares = np.sort(np.square(self.targets - self.targets.mean(axis=0)).sum(axis=1))
         few = max(1, round(EXTREME * len(squares)))

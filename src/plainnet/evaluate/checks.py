@@ -1,10 +1,8 @@
 """Checks of an evaluation: leaked columns, rows trained on, repeated rows, contradictory labels."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from plainnet.evaluate.baselines.baseline import Baseline, OneRuleBaseline
 from plainnet.evaluate.duplicates import MOST_ROWS, Copies, Matches, contradictions
@@ -13,8 +11,8 @@ from plainnet.evaluate.membership import Share
 from plainnet.evaluate.verdict import CLOSE, MOSTLY, Comparison
 from plainnet.formatting import count, percent
 from plainnet.metrics.scores import rank_correlation
+from plainnet.nn.parameters import Array
 
-Array = NDArray[Any]
 LEAK = 0.99  # share of rows that one column gets right
 LEAK_LEFT = 0.1  # share of the mistakes of the most frequent class that it leaves
 LEAK_RANK = 0.999  # rank correlation of two columns of numbers

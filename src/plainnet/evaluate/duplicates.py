@@ -19,7 +19,7 @@ number of rows near by chance grows at least tenfold when cells become ten times
 """
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,14 +34,11 @@ from plainnet.evaluate.row_hashes import (
     first_equal,
     hash_rows,
 )
+from plainnet.nn.parameters import Array
 
 if TYPE_CHECKING:
-    from plainnet.data.images import ImageSchema
-    from plainnet.data.table_schema import TableSchema
+    from plainnet.evaluate.feature_spans import Schema
 
-    Schema = TableSchema | ImageSchema
-
-Array = NDArray[Any]
 Floats = NDArray[np.float64]
 Rows = Indices | slice
 MOST_ROWS = 100_000  # rows that are compared; of more, a sample

@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from plainnet.errors import PlainnetError
 from plainnet.evaluate.baselines.baseline import (
@@ -44,11 +43,11 @@ from plainnet.metrics.intervals import paired_means, paired_shares, wilson
 from plainnet.metrics.scores import compute_metrics
 from plainnet.model import Model
 from plainnet.nn.losses import is_positive, with_smoothing
+from plainnet.nn.parameters import Array
 
 if TYPE_CHECKING:
     from plainnet.data.dataset import Dataset, Examples
 
-Array = NDArray[Any]
 T = TypeVar("T")
 
 
@@ -74,7 +73,7 @@ def evaluate(
         Z = model.forward(rows.X)
         A = model.loss.predictions(Z)
         scores = _score(model, Z, A, rows.y)
-        points = _points(task, A, rows.y)
+        points = score_rows(task, A, rows.y)
         fitted: list[Baseline] = [*stored_baselines(model)]
         fitted += [] if boosting is None else [boosting]
         results = tuple(_compare(model, one, rows, points) for one in fitted)
@@ -166,21 +165,31 @@ def _compare(model: Model, baseline: Baseline, rows: "Examples", points: Array) 
     task = model.target.task
     A, scores = score_baseline(model, baseline, rows)
     paired = paired_shares if task in ("binary", "multiclass") else paired_means
-    difference = paired(points, _points(task, A, rows.y))
+    difference = paired(points, score_rows(task, A, rows.y))
     names = baseline.describe(model.target)
     return BaselineResult(baseline.name, *names, scores, difference)
 
 
-def _points(task: str, A: Array, y: Array) -> Array:
-    """Return the score of each row by which predictors are compared; larger is better."""
-    if task == "binary":
-        return np.asarray(is_positive(A[:, 0]) == (y > 0.5))
-    if task == "multiclass":
-        return np.asarray(A.argmax(axis=1) == y)
+def score_rows(task: str, A: Array, y: Array) -> Array:
+    """Return per row whether it is right, its share of right labels, or minus its squared error."""
     if task == "multilabel":
         return np.asarray((is_positive(A) == (y > 0.5)).mean(axis=1))
-    error = A.astype(np.float64) - y.reshape(A.shape)
-    return np.asarray(-np.square(error).mean(axis=1))
+    if task == "regression":
+        error = A.astype(np.float64) - y.reshape(A.shape)
+        return np.asarray(-np.square(error).mean(axis=1))
+    return np.asarray(predicted_classes(A) == true_classes(y))
+
+
+def predicted_classes(A: Array) -> Array:
+    """Return the class number that each row of probabilities predicts."""
+    return A.argmax(axis=1) if A.shape[1] > 1 else is_positive(A[:, 0]).astype(np.int64)
+
+
+def true_classes(y: Array) -> Array:
+    """Return the class number of each target of a classification, encoded or not."""
+    if y.ndim == 1:
+        return y
+    return y.argmax(axis=1) if y.shape[1] > 1 else (y[:, 0] > 0.5).astype(np.int64)
 
 
 def logits_of(task: str, A: Array) -> Array:

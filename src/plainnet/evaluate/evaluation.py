@@ -2,8 +2,8 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any, final
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple, final
 
 from plainnet.evaluate.finding import Finding
 from plainnet.evaluate.membership import Share
@@ -96,9 +96,7 @@ class Scores:
         )
 
 
-@final
-@dataclass(frozen=True, eq=False)
-class ProbabilityScores:
+class ProbabilityScores(NamedTuple):
     """Calibration and curves of the probabilities of one yes/no question."""
 
     brier: float
@@ -113,13 +111,10 @@ class ProbabilityScores:
 
     def to_json(self) -> dict[str, Any]:
         """Return the scores as JSON values, without those that are undefined."""
-        values = {one.name: getattr(self, one.name) for one in fields(self)}
-        return {key: value for key, value in values.items() if value is not None}
+        return {key: value for key, value in self._asdict().items() if value is not None}
 
 
-@final
-@dataclass(frozen=True, eq=False)
-class BaselineResult:
+class BaselineResult(NamedTuple):
     """A baseline on the same rows as the network."""
 
     name: str  # constant, column, colors or regression
@@ -155,9 +150,7 @@ def best_of(baselines: Sequence[BaselineResult]) -> BaselineResult | None:
     return min(baselines, key=lambda one: one.difference.value, default=None)
 
 
-@final
-@dataclass(frozen=True, eq=False)
-class Evaluation:
+class Evaluation(NamedTuple):
     """Scores, baselines, verdict and findings of a model on some rows."""
 
     scores: Scores

@@ -1,8 +1,7 @@
 """Feature spans: which features belong to which column of a table."""
 
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal, cast, final
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 
 from plainnet.storage.json_reader import JsonReader, damaged
 
@@ -10,12 +9,12 @@ if TYPE_CHECKING:
     from plainnet.data.images import ImageSchema
     from plainnet.data.table_schema import TableSchema
 
+    Schema = TableSchema | ImageSchema
+
 Kind = Literal["number", "yesno", "category", "indicator"]
 
 
-@final
-@dataclass(frozen=True)
-class FeatureSpan:
+class FeatureSpan(NamedTuple):
     """The features of a column, and how they encode it."""
 
     name: str  # the column
@@ -29,7 +28,7 @@ class FeatureSpan:
 
     def to_json(self) -> dict[str, Any]:
         """Return the span as JSON values."""
-        return {**self.__dict__, "levels": list(self.levels)}
+        return {**self._asdict(), "levels": list(self.levels)}
 
     @classmethod
     def from_json(cls, fields: JsonReader, n_features: int) -> "FeatureSpan":
@@ -44,7 +43,7 @@ class FeatureSpan:
 
 
 @lru_cache(4)
-def feature_spans(schema: "TableSchema | ImageSchema") -> tuple[FeatureSpan, ...]:
+def feature_spans(schema: "Schema") -> tuple[FeatureSpan, ...]:
     """Return the span of each column of a table; none of images."""
     from plainnet.data.column_kinds import CategoryColumn, FeatureColumn, NumberColumn
     from plainnet.data.images import ImageSchema

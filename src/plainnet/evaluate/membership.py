@@ -10,7 +10,7 @@ most 100,000 of the training rows.
 """
 
 import math
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,15 +26,12 @@ from plainnet.evaluate.row_hashes import (
     hash_rows,
 )
 from plainnet.metrics.intervals import wilson
+from plainnet.nn.parameters import Array
 
 if TYPE_CHECKING:
-    from plainnet.data.images import ImageSchema
-    from plainnet.data.table_schema import TableSchema
+    from plainnet.evaluate.feature_spans import Schema
     from plainnet.model import Model
 
-    Schema = TableSchema | ImageSchema
-
-Array = NDArray[Any]
 BITS, PART = "rows.bits", "rows.part"  # names of the two arrays in a model file
 SET = 0.2  # share of bits that are set
 MAX_GUESS = 0.02  # probability of guessing a training row, above which no filter is stored

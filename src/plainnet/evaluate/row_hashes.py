@@ -1,11 +1,10 @@
 """64-bit hashes of rows, and what equal hashes say about rows."""
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[Any]
+from plainnet.nn.parameters import Array
+
 Hashes = NDArray[np.uint64]
 Indices = NDArray[np.int64]
 BLOCK = 8192  # rows that are hashed at a time

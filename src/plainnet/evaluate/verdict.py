@@ -1,11 +1,9 @@
 """The verdict: a sentence on whether a network is better than the best baseline."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from plainnet.evaluate.evaluation import BaselineResult, Scores, best_of
 from plainnet.evaluate.feature_spans import FeatureSpan
@@ -15,7 +13,6 @@ from plainnet.formatting import count, number, percent
 if TYPE_CHECKING:
     from plainnet.data.targets import Target
 
-Array = NDArray[Any]
 CLOSE = 0.02  # shares that differ by less are nearly the same
 _MAYBE_CLOSE = 0.05  # the same where the interval includes zero
 _CLOSE_RMSE = 1.05  # times
@@ -23,9 +20,7 @@ _LARGE = 100_000  # percent, above which digits mean nothing
 MOSTLY = 0.5  # share of rows trained on, above which there is no verdict
 
 
-@final
-@dataclass(frozen=True, eq=False)
-class Comparison:
+class Comparison(NamedTuple):
     """A network and its baselines on the same rows."""
 
     target: "Target"

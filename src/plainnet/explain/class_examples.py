@@ -1,7 +1,6 @@
 """Class examples: the pictures of each class that are predicted best and worst."""
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +14,7 @@ _MOST = 4  # pictures of each kind in a class
 _ALL = 120  # pictures of all classes, of which each shows at least one of each kind
 
 
-@final
-@dataclass(frozen=True)
-class GalleryItem:
+class GalleryItem(NamedTuple):
     """A picture with its true and predicted class."""
 
     uri: str  # the pixels as a data: address
@@ -32,9 +29,7 @@ class GalleryItem:
         return self.true == self.predicted
 
 
-@final
-@dataclass(frozen=True)
-class ClassExamples:
+class ClassExamples(NamedTuple):
     """Pictures of one class."""
 
     name: str

@@ -141,7 +141,6 @@ def trace(
     )
 
 
-@final
 class _Unchecked(NamedTuple):
     """A gradient by the input of layer i or, if ``parameter`` is given, by that parameter of it."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations  # else np.random.Generator costs an import o
 
 import math
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, final
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -38,7 +38,6 @@ class ParameterCheck(NamedTuple):
     kinks: tuple[tuple[int, ...], ...]
 
 
-@final
 class GradCheck(NamedTuple):
     """The result of `gradcheck`.
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from plainnet.diagnose.activations import evenly_spaced, outputs
-from plainnet.diagnose.comparisons import predicted_classes
+from plainnet.evaluate.evaluate import predicted_classes
 from plainnet.evaluate.feature_spans import feature_spans
 from plainnet.evaluate.training_record import finite
 from plainnet.explain.formulas import loss_formula

@@ -1,9 +1,9 @@
 """Phase: one network in training under fixed settings, which can return to any of its steps."""
 
 from bisect import bisect_right
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from typing import Any, final
+from typing import Any, NamedTuple, final
 
 import numpy as np
 
@@ -21,9 +21,7 @@ from plainnet.train.step import TrainStep
 MOST_BYTES = 16_000_000  # of the checkpoints of a phase
 
 
-@final
-@dataclass(frozen=True, eq=False)
-class _Checkpoint:
+class _Checkpoint(NamedTuple):
     """Everything that the following steps depend on."""
 
     theta: Array

@@ -3,10 +3,9 @@
 import base64
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from plainnet._version import __version__
 
@@ -17,9 +16,7 @@ LISTED = 40  # rows of a table that are shown; further rows are only counted
 _PHONE = 40  # characters per line of a phone
 
 
-@final
-@dataclass(frozen=True)
-class Table:
+class Table(NamedTuple):
     """A table of a page."""
 
     caption: str

@@ -4,8 +4,6 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from numpy.typing import NDArray
-
 from plainnet.errors import ModelFileError
 from plainnet.evaluate.evaluate import evaluate
 from plainnet.evaluate.evaluation import Evaluation, stored_evaluation
@@ -15,6 +13,7 @@ from plainnet.explain.class_examples import class_examples
 from plainnet.explain.images import first_weights, png_uris
 from plainnet.formatting import NAMES, count, score
 from plainnet.model import Model
+from plainnet.nn.parameters import Array
 from plainnet.report.charts import class_charts, regression_charts, training_charts
 from plainnet.report.html import LISTED, Table, page
 from plainnet.report.tables import (
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
     from plainnet.data.dataset import Examples
     from plainnet.data.targets import Target
 
-Array = NDArray[Any]
 _TILES = ("accuracy", "roc_auc", "rmse", "r2")
 _MATRIX = 12  # classes of a confusion matrix; else only the most frequent confusions are shown
 _SHOWN = 12  # pictures

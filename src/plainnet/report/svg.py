@@ -5,7 +5,6 @@ No text from users is drawn: names of lines are in the legend of the page, where
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple, final
 
 import numpy as np
@@ -22,7 +21,6 @@ _TOP, _RIGHT, _BOTTOM = 8, _WIDTH - 8, _HEIGHT - 36
 _DASHES = ("", "6 3", "2 2", "8 2 2 2", "4 1", "1 2")  # color is never the only difference
 
 
-@final
 class Caption(NamedTuple):
     """The text of a chart."""
 
@@ -33,9 +31,7 @@ class Caption(NamedTuple):
     y_label: str
 
 
-@final
-@dataclass(frozen=True)
-class Chart:
+class Chart(NamedTuple):
     """One chart with the text around it."""
 
     caption: Caption
@@ -44,9 +40,7 @@ class Chart:
     dashes: tuple[str, ...] = ()  # the stroke-dasharray of each line
 
 
-@final
-@dataclass(frozen=True)
-class Line:
+class Line(NamedTuple):
     """One line of a chart: its name in the legend and its points."""
 
     label: str
@@ -118,9 +112,7 @@ def _thin_out(x: ArrayLike, y: ArrayLike) -> tuple[Floats, Floats]:
     return a[chosen], b[chosen]
 
 
-@final
-@dataclass(frozen=True)
-class _Axis:
+class _Axis(NamedTuple):
     """The values at both ends of an axis and its ticks with their labels."""
 
     low: float

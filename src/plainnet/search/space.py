@@ -3,7 +3,7 @@
 import math
 from collections.abc import Collection, Mapping
 from dataclasses import replace
-from typing import NamedTuple, final
+from typing import NamedTuple
 
 import numpy as np
 
@@ -13,7 +13,6 @@ _OF_CONVNETS = ("channels", "kernel", "augment")
 SEARCHED = ("hidden", "lr", "l2", "weight_decay", "dropout", "batch_size", *_OF_CONVNETS)
 
 
-@final
 class LogUniform(NamedTuple):
     """Positive numbers drawn log-uniformly, for options that span orders of magnitude."""
 
@@ -29,7 +28,6 @@ class LogUniform(NamedTuple):
         return f"{self.low:g} to {self.high:g}"
 
 
-@final
 class Categorical(NamedTuple):
     """Numbers drawn with equal probability."""
 

@@ -6,7 +6,6 @@ from typing import Any, NamedTuple, final
 COLUMNS = ("loss", "val_loss", "metric", "val_metric", "lr", "seconds")
 
 
-@final
 class Epoch(NamedTuple):
     """The metrics of one epoch.
 

@@ -5,7 +5,6 @@ plainnet evaluate pictures.safetensors folder/ --json
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -111,7 +110,7 @@ def show_evaluation(
     title = f"On {count(evaluation.scores.rows, held_out + 'row')}"
     compared = tables.comparison(target, evaluation, title, _COLUMNS[target.task])
     rows = [[_shortened(name), *cells] for name, *cells in compared.rows]
-    print_table(console, replace(compared, rows=rows))
+    print_table(console, compared._replace(rows=rows))
     console.print()
     print_line(console, evaluation.verdict, "bold")
     show_findings(console, evaluation.findings, detail=detail)

@@ -9,7 +9,6 @@ Without --row: permutation importance, and the most confident mistakes.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from textwrap import wrap
 
@@ -27,7 +26,7 @@ from plainnet.cli.console import (
     rich_table,
 )
 from plainnet.cli.options import Count, Seed
-from plainnet.cli.paths import require_output
+from plainnet.cli.paths import require_output, require_outside
 from plainnet.cli.progress import read_examples, reading
 from plainnet.data.columns import text_from_number
 from plainnet.data.images import ImageSchema
@@ -108,7 +107,9 @@ def explain(
     if label is not None or train is not None:
         raise PlainnetError("--label and --train need --row")
     if pictures is not None:
-        _require_images_folder(trained, pictures, path)
+        if not isinstance(trained.schema, ImageSchema):
+            raise PlainnetError("a model of tables has no pictures to write: leave --pictures out")
+        require_outside(pictures, path, "--pictures")
     examples, _ = read_examples(trained, path)
     explanation = explain_model(trained, examples, repeats=repeats, seed=seed, n=top)
     console = output()
@@ -159,16 +160,6 @@ def _show_or_write(
 
         subtitle = f"{model.name} on {path.name}"
         _write(output(), html, explanation_page(explanation, subtitle, neighbors, gallery))
-
-
-def _require_images_folder(trained: Model, pictures: Path, path: Path) -> None:
-    if not isinstance(trained.schema, ImageSchema):
-        raise PlainnetError("a model of tables has no pictures to write: leave --pictures out")
-    if pictures.resolve().is_relative_to(path.resolve()):
-        raise PlainnetError(
-            f"{str(pictures)!r} would be written into the data folder {str(path)!r}: "
-            "give --pictures another folder"
-        )
 
 
 def _write(console: Console, file: Path, page: str) -> None:
@@ -250,7 +241,7 @@ def _show_explanation(
         _heading(console, f"dL/d{gradient.by}, from {gradient.layer}, shape {shape}{remark}")
         _formula(console, gradient.formula, gradient.code)
         slopes = text.gradient_table(gradient, explanation.inputs)
-        console.print(rich_table(replace(slopes, caption="")))
+        console.print(rich_table(slopes._replace(caption="")))
     if neighbors:
         print_table(console, text.neighbors_table(neighbors), most=len(neighbors))
         _paragraph(console, "The distance is between the inputs of the last Dense layer.")

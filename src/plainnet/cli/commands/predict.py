@@ -8,10 +8,9 @@ Without --out the predictions are shown, or written as CSV if the output is pipe
 import csv
 import io
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import final
+from typing import NamedTuple
 
 import numpy as np
 
@@ -32,7 +31,7 @@ from plainnet.formatting import percent
 from plainnet.model import Model
 from plainnet.nn.parameters import Array
 from plainnet.report.html import Table
-from plainnet.storage.atomic import write_bytes, write_parts
+from plainnet.storage.atomic import write_parts
 
 _SHOWN = 20  # predictions that are shown on a terminal
 
@@ -71,28 +70,22 @@ def predict(
     notes: list[str] = []
     header = getattr(trained.schema, "header", None)
     bound = None if memory is None else size_in_bytes(memory)
-    if header is not None and is_streamed(path, header, bound):
-        require_images(trained, strict)
-        _stream(trained, path, out, raw)
-        return
-    predictions = _predict(trained, path, strict, notes)
-    print_notes(notes)
-    console = output()
-    if out is not None:
-        write_bytes(out, predictions.csv(raw).encode("utf-8", "backslashreplace"))
-        print_line(console, f"Saved: {len(predictions.names):,} predictions in {out}", wrap=False)
-    elif console.is_terminal:
-        console.print(rich_table(predictions.table(_SHOWN)))
-        more = len(predictions.names) - _SHOWN
-        if more > 0:
-            print_line(console, f"and {more:,} more: --out FILE writes all")
+    require_images(trained, strict)
+    streamed = header is not None and is_streamed(path, header, bound)
+    if streamed:
+        parts = _streamed(trained, path, notes)
     else:
-        console.file.write(predictions.csv(raw))
+        parts = iter([_predict(trained, path, strict, notes)])
+        print_notes(notes)
+    if out is None and output().is_terminal:
+        _show(next(parts), streamed)
+    else:
+        _write(parts, out, raw)
+    if streamed:
+        print_notes(list(dict.fromkeys(notes)))
 
 
-@final
-@dataclass(frozen=True, eq=False)
-class Predictions:
+class Predictions(NamedTuple):
     """The predictions of a model for rows or files."""
 
     target: Target
@@ -144,28 +137,33 @@ class Predictions:
         return [f"prediction of {name}" for name in self.target.columns]
 
 
-def _stream(trained: Model, path: Path, out: Path | None, raw: bool) -> None:
-    """Predict the rows of a table some at a time, and write them as they come."""
-    notes: list[str] = []
+def _show(first: Predictions, streamed: bool) -> None:
+    """Show the first predictions on a terminal."""
+    console, more = output(), len(first.names) - _SHOWN
+    console.print(rich_table(first.table(_SHOWN)))
+    if streamed:
+        print_line(console, "and more, as the table does not fit in memory: --out FILE writes all")
+    elif more > 0:
+        print_line(console, f"and {more:,} more: --out FILE writes all")
+
+
+def _write(parts: Iterator[Predictions], out: Path | None, raw: bool) -> None:
+    """Write predictions as CSV as they come, to a file or to stdout."""
     console, m = output(), 0
 
-    def parts() -> Iterator[bytes]:
+    def texts() -> Iterator[bytes]:
         nonlocal m
-        for predictions in _streamed(trained, path, notes):
+        for predictions in parts:
             text = predictions.csv(raw, headings=m == 0)
             m += len(predictions.names)
             yield text.encode("utf-8", "backslashreplace")
 
     if out is not None:
-        write_parts(out, parts())
+        write_parts(out, texts())
         print_line(console, f"Saved: {m:,} predictions in {out}", wrap=False)
-    elif console.is_terminal:
-        console.print(rich_table(next(_streamed(trained, path, notes)).table(_SHOWN)))
-        print_line(console, "and more, as the table does not fit in memory: --out FILE writes all")
     else:
-        for part in parts():
-            console.file.write(part.decode())
-    print_notes(list(dict.fromkeys(notes)))
+        for text in texts():
+            console.file.write(text.decode())
 
 
 def _streamed(trained: Model, path: Path, notes: list[str]) -> Iterator[Predictions]:
@@ -183,7 +181,6 @@ def _streamed(trained: Model, path: Path, notes: list[str]) -> Iterator[Predicti
 def _predict(trained: Model, path: Path, strict: bool, notes: list[str]) -> Predictions:
     from plainnet.data.dataset import left_out
 
-    require_images(trained, strict)
     if not isinstance(trained.schema, ImageSchema):
         A = trained.loss.predictions(trained.predict_logits(path, notes))
         return Predictions(trained.target, "row", [str(i) for i in range(1, len(A) + 1)], A)

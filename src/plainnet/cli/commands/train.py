@@ -13,7 +13,6 @@ import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,7 +31,7 @@ from plainnet.cli.console import (
 from plainnet.cli.options import ConfigFile, Options
 from plainnet.cli.paths import checkpoint_folder, model_path, relative_path
 from plainnet.cli.progress import TrainingDisplay, duration, reading
-from plainnet.cli.ranks import follow, lead, ranks_of_mpiexec, resume_command, show_ranks
+from plainnet.cli.ranks import follow, ranks_of_mpiexec, resume_command, show_ranks
 from plainnet.cli.train_job import Job
 from plainnet.config import Config
 from plainnet.diagnose.watch import DoctorWatch
@@ -120,7 +119,10 @@ def train(
             follow(ranks, path, config)
             return
         console = output()
-        warn = partial(_warn, console)
+
+        def warn(sentence: str) -> None:
+            print_notes([sentence], console)
+
         if path is not None and config is not None:
             out = model_path(path) if out is None else out
             job = Job(path, config, out, report, repeat, detail)
@@ -138,7 +140,7 @@ def train(
             job = Job.from_checkpoints(checkpoints)
             job.check()
             job.check_replaced()
-            lead(ranks, job.path, job.config)
+            ranks.gather((job.path, job.config))  # for `follow`
         checkpoints.attach("job", job.to_json)
         with ExitStack() as logs:
             trackers: list[Watch] = []
@@ -148,10 +150,6 @@ def train(
                 trackers.append(logs.enter_context(mlflow_run(asdict(job.config), job.out)))
             with _resumable(console, checkpoints, ranks):
                 _train(console, job, checkpoints, trackers, ranks)
-
-
-def _warn(console: Console, sentence: str) -> None:
-    print_notes([sentence], console)
 
 
 @contextmanager

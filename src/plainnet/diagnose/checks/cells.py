@@ -1,7 +1,7 @@
 """Checks of single cells: codes for missing values, extreme values, spellings of a level."""
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple, final
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,7 +19,6 @@ _EXTREME_GAP = 20.0  # the same of a value that occurs rarely, or of a code amon
 _MOST_CELLS = 10**7
 
 
-@final
 class _Outsider(NamedTuple):
     """The value of a column that is furthest from the others."""
 

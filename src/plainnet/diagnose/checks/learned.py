@@ -39,7 +39,7 @@ def check_learned(snapshot: TrainingSnapshot) -> Iterator[Finding]:
     cost, base = snapshot.cost, snapshot.base_cost
     if not math.isfinite(cost) or snapshot.has_learned:
         return
-    if snapshot.task == "numbers":
+    if snapshot.task == "regression":
         known, evidence = "the mean", f"cost {cost:.4f}; always the mean costs {base:.4f}"
     else:
         known = "the class frequencies"

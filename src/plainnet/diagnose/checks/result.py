@@ -5,9 +5,10 @@ from collections.abc import Iterator
 
 from plainnet.diagnose.advice import remedy
 from plainnet.diagnose.checks.data import RARE, RARE_SHARE
-from plainnet.diagnose.comparisons import Comparison, Rival, margin, predicted_classes
+from plainnet.diagnose.comparisons import Comparison, Rival, margin
 from plainnet.diagnose.remedies import balance, enlarge, regularize, replace_by_baseline
 from plainnet.diagnose.snapshot import EXTREME, TrainingSnapshot
+from plainnet.evaluate.evaluate import predicted_classes
 from plainnet.evaluate.finding import Finding, advise
 from plainnet.formatting import count, percent
 from plainnet.metrics.intervals import Difference
@@ -57,7 +58,7 @@ def _worse_than_baseline(snapshot: TrainingSnapshot, result: Comparison) -> Iter
     best, cheapest, rows = result.best, result.cheapest, f"on {result.rows:,} held-out rows"
     if best and best.over_network.p <= _CHANCE and best.over_network.value >= _WORSE:
         scores = f"{percent(best.score)} against {percent(result.score)}"
-        if snapshot.task == "numbers":
+        if snapshot.task == "regression":
             scores = f"squared error {-best.score:.4g} against {-result.score:.4g}"
         better, linear = "is better than the network", best.phrase.endswith("regression")
         evidence = f"{scores} of the network {rows}; {_interval(best.over_network)}"
@@ -119,7 +120,7 @@ def _undecided(result: Comparison) -> Finding:
 
 
 def _no_signal(snapshot: TrainingSnapshot, result: Comparison) -> Finding:
-    if snapshot.task == "numbers":
+    if snapshot.task == "regression":
         evidence = f"cost {result.cost:.4f} on {result.rows} held-out rows; always the mean costs "
         evidence += f"{result.constant_cost:.4f}"
     else:
@@ -174,7 +175,7 @@ def _underfitting(snapshot: TrainingSnapshot) -> Iterator[Finding]:
     """Compare with neighbors and baselines on the training rows."""
     near, best = snapshot.neighbors, snapshot.on_training.best
     verb, share_of = "are right on", "of the training rows"
-    if snapshot.task == "numbers":
+    if snapshot.task == "regression":
         verb, share_of = "explain", "of the variance"
     if near.score >= near.network + max(_UNDERFIT, margin(near.rows)):
         evidence = f"the five nearest other rows {verb} {percent(near.score)} {share_of}, "

@@ -183,7 +183,7 @@ def check_overfitting(snapshot: TrainingSnapshot) -> Iterator[Finding]:
     elif snapshot.on_held_out is not None and snapshot.memorized:
         held_out, right = snapshot.on_held_out, snapshot.on_training.score
         margin = 3 * math.sqrt(max(right * (1 - right), 0.05) / held_out.rows)
-        if snapshot.task == "numbers" or right - held_out.score < max(_GAP, margin):
+        if snapshot.task == "regression" or right - held_out.score < max(_GAP, margin):
             return
         evidence = f"{percent(right)} right on the training rows, "
         evidence += f"{percent(held_out.score)} on {held_out.rows} held-out rows"

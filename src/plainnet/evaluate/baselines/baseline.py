@@ -21,17 +21,15 @@ from plainnet.evaluate.feature_spans import FeatureSpan, feature_spans
 from plainnet.model import Model
 from plainnet.nn.losses import is_positive, losses_for
 from plainnet.nn.network import Sequential, Transform, mlp
+from plainnet.nn.parameters import Array
 from plainnet.storage.json_reader import JsonReader, damaged
 
 if TYPE_CHECKING:
     from plainnet.data.dataset import Examples
     from plainnet.data.images import ImageSchema
-    from plainnet.data.table_schema import TableSchema
     from plainnet.data.targets import Target
+    from plainnet.evaluate.feature_spans import Schema
 
-    Schema = TableSchema | ImageSchema
-
-Array = NDArray[Any]
 _PREFIX = "baseline."  # of their arrays in a model file
 
 

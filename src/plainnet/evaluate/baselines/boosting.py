@@ -6,16 +6,15 @@ This is the one place in which a machine-learning library computes. Nothing else
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
-from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from plainnet.evaluate.baselines.baseline import Baseline
+from plainnet.nn.parameters import Array
 
 if TYPE_CHECKING:
     from plainnet.data.dataset import Examples
     from plainnet.data.targets import Target
 
-Array = NDArray[Any]
 FEWEST_ROWS = 100  # each leaf has 20
 MOST_ROWS, MOST_CELLS = 20_000, 10**7  # of a sample to learn from; cells count for each class
 MOST_CLASSES = 20  # each takes a hundred trees

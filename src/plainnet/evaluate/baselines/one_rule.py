@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plainnet.evaluate.feature_spans import FeatureSpan
+from plainnet.nn.parameters import Array
 from plainnet.storage.json_reader import JsonReader, damaged
 
-Array = NDArray[Any]
 _BINS = 64  # quantiles at which a number may be cut
 _MOST_CUTS = 31
 _MOST_CELLS = 10**7  # groups times classes

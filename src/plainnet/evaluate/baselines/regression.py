@@ -6,15 +6,14 @@ zero, and linear regression is solved exactly.
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from plainnet.nn.losses import losses_for
 from plainnet.nn.network import Sequential, Transform, mlp
+from plainnet.nn.parameters import Array
 
-Array = NDArray[Any]
 Floats = NDArray[np.float64]
 _PENALTY = 1.0
 _GRADIENT = 1e-4  # largest component at which the minimum is reached
