@@ -15,7 +15,7 @@ from plainnet.nn.network import Sequential, Transform
 from plainnet.nn.parameters import Array
 from plainnet.train.batches import prepare
 
-_CHUNK = 2**22  # outputs of a layer for the rows that are propagated together, 16 MB
+_CHUNK = 2**22  # numbers of a layer for the rows that are propagated together, 16 MB
 _SATURATED = 0.01  # saturated outputs are closer than this share of the range to an end of it
 _GRADIENT_ROWS = 512  # enough for the size of a gradient to a few percent
 
@@ -56,7 +56,8 @@ def measure(
     copy = deepcopy(net)
     Z = np.empty((len(X), copy.n_out), copy.dtype)
     sums: dict[Layer, Array] = {}
-    chunk = max(1, min(1024, _CHUNK // max(math.prod(layer.out_shape) for layer in copy.layers)))
+    shapes = [copy.in_shape, *(layer.out_shape for layer in copy.layers)]
+    chunk = max(1, min(1024, _CHUNK // max(map(math.prod, shapes))))
     for start in range(0, len(X), chunk):
         rows = prepare(X[start : start + chunk], transform, copy.dtype)
         for layer, Y in outputs(copy, rows, train):
