@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 
 _TILES = ("accuracy", "roc_auc", "rmse", "r2")
 _MATRIX = 12  # classes of a confusion matrix; else only the most frequent confusions are shown
-_SHOWN = 12  # pictures
 _HEADINGS = {
     "verdict": "Summary",
     "findings": "Findings",

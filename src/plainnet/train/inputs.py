@@ -23,7 +23,7 @@ ClassWeight = Literal["balanced"] | Mapping[int, float]
 
 
 class FitInputs(NamedTuple):
-    """Network and loss of a training, which its rows must suit, and how rows get their weights."""
+    """Checks the rows of a training against its network and loss, and gives them weights."""
 
     net: Sequential
     loss: Loss
@@ -99,9 +99,9 @@ class FitInputs(NamedTuple):
             flat = y[:, 0].astype(np.int64) if "multiclass" in self.loss.tasks else y
             encoded = np.asarray(self.loss.encode(flat, self.n_out, self.net.dtype))
             weight = inputs._with_class_weights(None, encoded)
-            return encoded, weight if members is None else members.of_rows(numbers()).weights(
-                weight
-            )
+            if members is not None:
+                weight = members.of_rows(numbers()).weights(weight)
+            return encoded, weight
 
         held_out = self._validation(validation_data)
         more = self.transform, self.net.dtype, augment, ranks
