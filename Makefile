@@ -8,7 +8,7 @@ PYTHON ?= $(shell for p in python3 python python3.14 python3.13 python3.12 pytho
 LOCK = requirements-ci.txt
 INSTALL = bin/python -m pip --disable-pip-version-check install --quiet
 
-.PHONY: help demo test coverage test-sklearn16 check format bench bench-tables growth fuzz attacks load stream lock clean
+.PHONY: help demo test tests coverage test-sklearn16 check format bench bench-tables growth fuzz attacks load stream lock clean
 help:
 	@echo "make demo    train both applications on built-in data"
 	@echo "make test    lint, check types, run every test"
@@ -31,14 +31,18 @@ demo: .venv/app
 
 # One process for each processor, and one thread in each: more would wait for each other.
 PYTEST = -m pytest -n auto --dist worksteal
-test test-sklearn16 coverage: export OPENBLAS_NUM_THREADS = 1
-test test-sklearn16 coverage: export OMP_NUM_THREADS = 1
+test tests test-sklearn16 coverage: export OPENBLAS_NUM_THREADS = 1
+test tests test-sklearn16 coverage: export OMP_NUM_THREADS = 1
 # The tests start hundreds of processes, whose imports take twice as long without cached bytecode.
 unexport PYTHONDONTWRITEBYTECODE
 
-test: check
-	.venv/bin/python $(PYTEST)
+# The types are checked meanwhile, which takes one processor half a minute.
+test: .venv/dev
+	@$(MAKE) --no-print-directory -j2 check tests
 	@$(MAKE) --no-print-directory test-sklearn16
+
+tests: .venv/dev
+	.venv/bin/python $(PYTEST)
 
 # Measuring the coverage takes half as long again as the tests alone.
 coverage: .venv/dev

@@ -80,14 +80,14 @@ def whole() -> list[bytes]:
     return []
 
 
-def test_fifty_kills_at_random_moments(tmp_path: Path) -> None:
+def test_kills_at_random_moments(tmp_path: Path) -> None:
     x = [(7 * i % 23) / 23 for i in range(40)]
     frame = pd.DataFrame(
         {"x": x, "y": ["yes" if v > (i % 3) / 3 else "no" for i, v in enumerate(x)]}
     )
     frame.to_csv(tmp_path / "data.csv", index=False)
     done = subprocess.run(
-        [sys.executable, str(Path(__file__).with_name("killing.py")), "50"],
+        [sys.executable, str(Path(__file__).with_name("killing.py")), "30"],
         capture_output=True,
         text=True,
         timeout=300,
@@ -96,8 +96,8 @@ def test_fifty_kills_at_random_moments(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     outcome = json.loads(done.stdout)
-    assert outcome["killed"] == outcome["same"] == 50
-    assert outcome["resumed"] >= 20
+    assert outcome["killed"] == outcome["same"] == 30
+    assert outcome["resumed"] >= 12
     assert outcome["left"] == 0
 
 

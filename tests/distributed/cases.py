@@ -89,7 +89,7 @@ def cases(ranks):
     sizes, clipped = (None, 7, 8, 2), (None, 0.05)
     combinations = itertools.product(OPTIMIZERS.items(), sizes, clipped, WEIGHTS.items())
     for (name, optimizer), size, norm, (weighted, weight) in itertools.islice(
-        combinations, 0, None, 7 if ranks.size > 2 else 2
+        combinations, 0, None, 11 if ranks.size > 2 else 2
     ):
         options = {"optimizer": optimizer, "batch_size": size, "clip_norm": norm, "l2": 0.01}
         yield f"{name} {size} {norm} {weighted}", plain, X, LABELS, {**options, **weight}
