@@ -158,7 +158,7 @@ def network_with_bug(make):
 
 
 @pytest.mark.parametrize(("make", "wrong"), BUGS.values(), ids=[p.__name__ for p in BUGS])
-@pytest.mark.parametrize("mode", [{}, {"sample": 2}], ids=str)
+@pytest.mark.parametrize("mode", [{}, {"directions": 3}, {"sample": 2}], ids=str)
 def test_deliberate_bug_is_located(make, wrong, mode):
     net, X, y = network_with_bug(make), normals(6, 4), normals(6, 2, seed=1)
     check = gradcheck(net, MeanSquaredError(), X, y, **mode)
@@ -378,6 +378,18 @@ def test_sample_limits_the_checked_entries():
     assert len(worst) > 5  # the seed decides which
 
 
+def test_cost_of_directions_is_independent_of_network_size():
+    net, X, y = mlp(40, (30, 30), 1, activation="tanh"), normals(5, 40), [0, 1, 1, 0, 1]
+    check = gradcheck(net, BinaryCrossEntropy(), X, y, directions=4)
+    assert {row.checked for row in check.rows} == {4}
+    assert check.ok
+    assert check.difference < 1e-8
+    a, b = (
+        gradcheck(net, BinaryCrossEntropy(), X, y, directions=1, seed=s).difference for s in (1, 2)
+    )
+    assert a != b
+
+
 def test_threshold_decides_the_result():
     net = mlp(3, (4,), 1, activation="tanh")
     check = gradcheck(net, BinaryCrossEntropy(), np.eye(3), [0, 1, 1], threshold=1e-20)
@@ -414,8 +426,13 @@ def test_network_without_parameters_checks_its_input():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        (
+            {"sample": 2, "directions": 2},
+            "gradcheck takes a sample of entries or directions, not both",
+        ),
         ({"sample": 0}, "gradcheck: sample must be a whole number of at least 1, got 0"),
         ({"sample": -1}, "gradcheck: sample must be a whole number of at least 1, got -1"),
+        ({"directions": 0}, "gradcheck: directions must be a whole number of at least 1, got 0"),
         ({"eps": 0}, "gradcheck: eps must be a number in (0, 1), got 0"),
         ({"eps": -1e-5}, "gradcheck: eps must be a number in (0, 1), got -1e-05"),
         ({"eps": float("nan")}, "gradcheck: eps must be a number in (0, 1), got nan"),

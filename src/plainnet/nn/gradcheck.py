@@ -95,6 +95,7 @@ def gradcheck(
     weight: ArrayLike | None = None,
     eps: float = 1e-5,
     sample: int | None = None,
+    directions: int | None = None,
     threshold: float = 1e-7,
     seed: int | np.random.Generator = 0,
 ) -> GradCheck:
@@ -122,10 +123,13 @@ def gradcheck(
         The step; in float64 the error is smallest near 1e-5.
     sample : int, optional
         The number of entries of each parameter to check, drawn at random.
+    directions : int, optional
+        Check slopes along this many random directions of each parameter instead of entries: the
+        time does not grow with the number of parameters.
     threshold : float, default 1e-7
         The difference from which a gradient counts as wrong.
     seed : int or numpy.random.Generator, default 0
-        Draws the sample.
+        Draws the sample or the directions.
 
     Returns
     -------
@@ -134,7 +138,7 @@ def gradcheck(
     Raises
     ------
     PlainnetError
-        If the loss is not finite on these rows, or an option is out of range.
+        If the loss is not finite on these rows, or both sample and directions are given.
 
     Examples
     --------
@@ -143,8 +147,11 @@ def gradcheck(
     >>> gradcheck(net, BinaryCrossEntropy(), np.eye(3), [0, 1, 1]).ok
     True
     """
-    if sample is not None:
-        positive_int("gradcheck", "sample", sample)
+    if sample is not None and directions is not None:
+        raise PlainnetError("gradcheck takes a sample of entries or directions, not both")
+    for option, number in (("sample", sample), ("directions", directions)):
+        if number is not None:
+            positive_int("gradcheck", option, number)
     eps = check_range("gradcheck", "eps", eps, "(0, 1)")
     rng = generator(seed)
     net = net.astype(np.float64)
@@ -170,11 +177,14 @@ def gradcheck(
     rows, a_all, n_all = [], [], []
     for name, grad in analytic.items():
         array = X if name == "X" else net.params.views[name]
-        indices = _entries(array, sample, rng)
-        a = np.array([grad[index] for index in indices])
-        n, crossed = numeric_slopes(evaluate, array, indices, eps)
+        indices = _entries(array, sample, rng) if directions is None else [*np.ndindex(directions)]
+        steps: Steps = indices
+        if directions is not None:
+            steps = [rng.standard_normal(array.shape) for _ in indices]
+        a = np.array([grad[s] if isinstance(s, tuple) else np.vdot(grad, s) for s in steps])
+        n, crossed = numeric_slopes(evaluate, array, steps, eps)
         if _difference(a[~crossed], n[~crossed], floor) >= threshold:  # or the loss is too curved
-            n = (4 * numeric_slopes(evaluate, array, indices, eps / 2)[0] - n) / 3  # error: eps^2
+            n = (4 * numeric_slopes(evaluate, array, steps, eps / 2)[0] - n) / 3  # error: eps^2
         errors = np.where(crossed, 0.0, np.abs(a - n))
         worst = indices[int(errors.argmax())] if errors.any() else None
         kinks = tuple(index for index, cross in zip(indices, crossed, strict=True) if cross)
@@ -204,6 +214,7 @@ def _kink_sides(layer: Layer, Y: Array) -> Array:
 
 
 Index = tuple[int, ...]
+Steps = Sequence[Index | Array]  # of an entry alone, or of all in a direction
 
 
 def _entries(array: Array, sample: int | None, rng: np.random.Generator) -> list[Index]:
@@ -217,19 +228,20 @@ def _entries(array: Array, sample: int | None, rng: np.random.Generator) -> list
 def numeric_slopes(
     evaluate: Callable[[], tuple[float, Array, list[Array]]],
     array: Array,
-    indices: list[Index],
+    steps: Steps,
     eps: float,
 ) -> tuple[Array, Array]:
     """Return the numeric slope along each step, and whether the step crosses a kink.
 
     ``evaluate`` returns the loss, anything, and the sides of kinks.
     """
-    n, crossed = np.zeros(len(indices)), np.zeros(len(indices), bool)
+    n, crossed = np.zeros(len(steps)), np.zeros(len(steps), bool)
     before = array.copy()
-    for i, index in enumerate(indices):
-        array[index] = before[index] + eps
+    for i, step in enumerate(steps):
+        index, direction = (step, 1.0) if isinstance(step, tuple) else (..., step)
+        array[index] = before[index] + eps * direction
         plus, _, sides_plus = evaluate()
-        array[index] = before[index] - eps
+        array[index] = before[index] - eps * direction
         minus, _, sides_minus = evaluate()
         array[index] = before[index]
         n[i] = (plus - minus) / (2 * eps)
