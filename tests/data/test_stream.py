@@ -317,15 +317,21 @@ def test_a_folder_for_the_cache_is_made(tmp_path: Path) -> None:
         load(path, replace(SMALL, cache_dir=str(tmp_path / "un" / "known")))
 
 
-@pytest.mark.parametrize("damage", ["cut", "bomb"])
-def test_a_damaged_archive(damage: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("damage", ["cut", "altered", "bomb"])
+def test_a_damaged_archive(damage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Only a later part of the file is damaged; nothing is left of the parts before it."""
-    path = write(table(), tmp_path / "a.csv.gz")
+    monkeypatch.setattr(table_stream, "_SAMPLE", 2**15)
+    frame = table(9000 if damage == "altered" else 900)
+    path = write(frame, tmp_path / "a.csv.gz")
     if damage == "cut":
         path.write_bytes(path.read_bytes()[:-3000])
+    elif damage == "altered":
+        text = frame.to_csv(index=False).replace("row-7000,", "row,7000,").encode()
+        path.write_bytes(gzip.compress(text)[:-8] + path.read_bytes()[-8:])  # another sum
     else:
         path.write_bytes(path.read_bytes() + gzip.compress(b"row,1,2,Bo,yes,,one,low\n" * 300_000))
     message = {"cut": "cannot be read: .*ended before", "bomb": "decompresses to more than 40"}
+    message["altered"] = "cannot be read: CRC check failed"
     with pytest.raises(DataError, match=message[damage]):
         load(path, SMALL)
     assert [p.name for p in tmp_path.iterdir()] == ["a.csv.gz"]

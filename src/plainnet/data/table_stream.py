@@ -1,6 +1,7 @@
 """Table streams: the rows of a file or of a folder of files, some at a time."""
 
 import sys
+from collections import deque
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, final
@@ -20,6 +21,7 @@ from plainnet.data.table_file import (
     check_file,
     is_text,
     opened,
+    unpacked,
 )
 from plainnet.errors import DataError
 from plainnet.storage.json_reader import listed, shortened
@@ -100,7 +102,8 @@ class TableStream:
     def _text(self, file: Path) -> Iterator[dict[str, Any]]:
         label, line, names = _label(file), 0, None
         head, delimiter = b"", None
-        for part in _whole_lines(file, label):
+        parts = _whole_lines(file, label)
+        for part in parts:
             if delimiter is None:
                 start, delimiter = text_start(part, None)
                 if self.header:
@@ -110,7 +113,12 @@ class TableStream:
             lines = part.count(b"\n")
             where = label if line == 0 else f"{label}, after line {line:,}"
             line += lines
-            columns = read_text(part, lines, delimiter, self.header, where, self.text)
+            try:
+                columns = read_text(part, lines, delimiter, self.header, where, self.text)
+            except DataError:
+                if unpacked(file).name != file.name:  # the end of an archive tells of damage
+                    deque(parts, maxlen=0)
+                raise
             names = list(columns) if names is None else names
             m = len(next(iter(columns.values()), ()))
             # A column without a name is only read where some cell of a part is not empty.
