@@ -30,14 +30,15 @@ ENDS = (
 )
 
 
-def mpiexec(*arguments, **options):
-    python = [sys.executable if a == "python" else str(a) for a in arguments]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-    return subprocess.Popen([str(MPIEXEC), *python], **pipes, **options)
-
-
 # For MPICH: ranks that wait for each other leave the processors to others.
 YIELDING = {"MPIR_CVAR_ENABLE_HEAVY_YIELD": "1", "MPIR_CVAR_POLLS_BEFORE_YIELD": "10"}
+
+
+def mpiexec(*arguments, **environment):
+    python = [sys.executable if a == "python" else str(a) for a in arguments]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    env = os.environ | YIELDING | environment
+    return subprocess.Popen([str(MPIEXEC), *python], env=env, **pipes)
 
 
 @pytest.fixture(scope="module", params=[2, 3])
@@ -45,7 +46,7 @@ def answer(request, tmp_path_factory):
     path = tmp_path_factory.mktemp("streamed") / "data.csv"
     introverts(500, seed=3).to_csv(path, index=False)
     command = ("-n", request.param, "python", HERE / "cases.py", path)
-    output, _ = mpiexec(*command, env=os.environ | YIELDING).communicate(timeout=300)
+    output, _ = mpiexec(*command).communicate(timeout=300)
     return request.param, json.loads(output.splitlines()[-1])
 
 
@@ -111,8 +112,7 @@ def test_interrupted_killed_and_resumed_by_other_ranks(data, capsys):
     assert "To resume: mpiexec -n 2 plainnet train --resume data.run\n" in text
 
     resume = ["train", "--resume", "data.run"]
-    killed = {**os.environ, "KILL": "1:20"}
-    process = mpiexec("-n", 3, "python", HERE / "slow_cli.py", *resume, env=killed)
+    process = mpiexec("-n", 3, "python", HERE / "slow_cli.py", *resume, KILL="1:20")
     text, _ = process.communicate(timeout=ENDS)
     assert process.returncode != 0
     assert text.count("Resuming at epoch ") == 1
@@ -137,8 +137,7 @@ STREAMED = ["train", "data.csv", "--memory", "10KB", "--hidden", "6", "--epochs"
 
 def test_a_streamed_training_is_resumed_by_other_ranks(data, capsys):
     command = [*STREAMED, "--dropout", "0.2", "--batch-size", "20", "--checkpoint-every", "0.5"]
-    killed = {**os.environ, "KILL": "1:4"}
-    process = mpiexec("-n", 2, "python", HERE / "slow_cli.py", *command, env=killed)
+    process = mpiexec("-n", 2, "python", HERE / "slow_cli.py", *command, KILL="1:4")
     text, _ = process.communicate(timeout=ENDS)
     assert process.returncode != 0
     assert text.count("Larger than memory: encoded rows in data.csv.rows, written once") == 1
