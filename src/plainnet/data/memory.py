@@ -8,7 +8,7 @@ import numpy as np
 from plainnet import limits
 from plainnet.data.image_folder import files_below
 from plainnet.data.table import Table
-from plainnet.data.table_file import PARQUET_SUFFIXES, TEXT_SUFFIXES, is_text
+from plainnet.data.table_file import PARQUET_SUFFIXES, is_packed, is_text
 from plainnet.data.table_schema import TableSchema, infer_columns
 from plainnet.data.table_stream import TableStream, is_table_folder
 from plainnet.errors import DataError
@@ -45,8 +45,7 @@ def is_streamed(path: Path, header: bool, memory: int | None, processes: int = 1
     if not path.is_file() or not (text or path.suffix.lower() in PARQUET_SUFFIXES):
         return False
     bound, size = memory_bound(memory, processes), path.stat().st_size
-    packed = path.suffix.lower() not in (*PARQUET_SUFFIXES, *TEXT_SUFFIXES)
-    most = size * limits.MAX_EXPANSION if packed else size
+    most = size * limits.MAX_EXPANSION if is_packed(path) else size
     if most * _MOST < bound and most <= limits.MAX_TABLE_BYTES:  # for certain
         return False
     stream = TableStream(path, header)

@@ -43,10 +43,15 @@ def is_text(path: Path) -> bool:
     return path.suffix.lower() != ".zip" and unpacked(path).suffix.lower() in TEXT_SUFFIXES
 
 
+def is_packed(path: Path) -> bool:
+    """Return whether the name ends in a compression suffix."""
+    return path.suffix.lower() in (*_OPEN, ".zip")
+
+
 def unpacked(path: Path) -> PurePosixPath:
     """Return the name without a compression suffix."""
     name = PurePosixPath(path.name)
-    if path.suffix.lower() not in (*_OPEN, ".zip"):
+    if not is_packed(path):
         return name
     # `survey.gz` does not name its format, and is read as text.
     return PurePosixPath(name.stem if name.with_suffix("").suffix else name.stem + ".csv")

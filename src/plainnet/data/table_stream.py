@@ -19,9 +19,9 @@ from plainnet.data.table_file import (
     PARQUET_SUFFIXES,
     check_expansion,
     check_file,
+    is_packed,
     is_text,
     opened,
-    unpacked,
 )
 from plainnet.errors import DataError
 from plainnet.storage.json_reader import listed, shortened
@@ -116,7 +116,7 @@ class TableStream:
             try:
                 columns = read_text(part, lines, delimiter, self.header, where, self.text)
             except DataError:
-                if unpacked(file).name != file.name:  # the end of an archive tells of damage
+                if is_packed(file):  # the end of an archive tells of damage
                     deque(parts, maxlen=0)
                 raise
             names = list(columns) if names is None else names
