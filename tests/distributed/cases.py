@@ -32,6 +32,7 @@ from plainnet.nn.normalization import BatchNorm
 from plainnet.nn.ranks import ALONE
 from plainnet.train.augment import augmentation
 from plainnet.train.members import Members
+from plainnet.train.row_file import StreamedBatches
 from plainnet.training import train
 
 M = 23  # rows: no batch divides them
@@ -158,6 +159,28 @@ def streamed(path, ranks):
             yield compared(f"streamed float32 {name}", *case)
 
 
+def windows(path, ranks):
+    """Return the rows that each rank read of each window of one epoch, and wrong batches."""
+    stream = train(path, replace(STREAM, network="mlp"), ranks=ranks, evaluate=False).data.stream
+
+    def numbered(y, numbers):
+        return numbers()[:, None].astype(float), None
+
+    options = stream, STREAM.batch_size, numbered, None, np.float32, None
+    ours, alone = StreamedBatches(*options, ranks), StreamedBatches(*options, ALONE)
+    counts, wrong = [], 0
+    pairs = zip(*(b.windows(np.random.default_rng(1)) for b in (ours, alone)), strict=True)
+    for window, _ in pairs:
+        counts.append([*ranks.gather(len(ours.X)), len(alone.X)])
+        for start, stop in itertools.pairwise(window.bounds):
+            batch, expected = (b.batch(window.order[start:stop]) for b in (ours, alone))
+            whole = np.zeros_like(expected.y)
+            whole[batch.own] = batch.y  # the numbers of the rows
+            ranks.all_reduce(whole)
+            wrong += not np.array_equal(whole, expected.y)
+    return {"rows": counts, "wrong batches": wrong}
+
+
 def refusal(make, X, y, options, ranks):
     """Return the message of an error that all ranks raise."""
     try:
@@ -207,5 +230,6 @@ if __name__ == "__main__":
         wrong = exchanged(ranks)
         every = [*results(ranks), *streamed(Path(sys.argv[1]), ranks)]
         answer = {"cases": every, "refusals": refusals(ranks), "exchanges": wrong}
+        answer["windows"] = windows(Path(sys.argv[1]), ranks)
         if ranks.rank == 0:
             print(json.dumps(answer))

@@ -70,6 +70,15 @@ def test_sums_and_copies_are_exact(answer):
     assert answer[1]["exchanges"] == []
 
 
+def test_each_rank_reads_its_share_of_every_window(answer):
+    size, results = answer
+    assert results["windows"]["wrong batches"] == 0
+    *shares, rows = np.transpose(results["windows"]["rows"])
+    assert len(rows) > 2
+    assert (np.sum(shares, axis=0) == rows).all()
+    assert (np.sum(shares, axis=1) < rows.sum() / size * 1.2).all()
+
+
 def test_all_ranks_refuse_or_end_together(answer):
     size, results = answer
     messages = results["refusals"]

@@ -20,12 +20,13 @@ class Ranks(ABC):
 
     All of them take the same steps in the same order. ``rank`` is the number of this process,
     ``size`` that of all; ``local_rank`` and ``local_size`` count those of this machine; ``m``
-    counts the rows of the current batch on all ranks.
+    counts the rows of the current batch on all ranks, and ``own`` says which are of this one.
     """
 
     rank, size = 0, 1
     local_rank, local_size = 0, 1
     m = 0
+    own: slice | Array = slice(0)
 
     @abstractmethod
     def all_reduce(self, array: Array) -> None:
@@ -90,7 +91,7 @@ class Ranks(ABC):
         """Draw numbers in [0, 1) for the rows of this rank: each row's own, whatever the ranks."""
         if self.size == 1:
             return rng.random(shape, dtype=dtype)
-        return rng.random((self.m, *shape[1:]), dtype=dtype)[self.share(self.m)]
+        return rng.random((self.m, *shape[1:]), dtype=dtype)[self.own]
 
     @final
     def count(self, X: Array) -> int:

@@ -16,13 +16,13 @@ from plainnet.train.augment import Augmentation
 
 
 class Batch(NamedTuple):
-    """The rows of a batch that belong to this rank; the rows and the weight of all ranks."""
+    """The rows of a batch that belong to this rank."""
 
     X: Array
     y: Array
     weight: Array | None
-    m: int
-    total: float
+    m: int  # rows of all ranks
+    own: slice | Array  # which of them these are
 
 
 class Window(NamedTuple):
@@ -70,6 +70,10 @@ class BatchSource(ABC):
     def windows(self, rng: np.random.Generator, done: int = 0) -> Iterator[Window]:
         """Yield the windows of one epoch from the one that holds batch `done`."""
 
+    @abstractmethod
+    def own(self, rows: Array) -> tuple[slice | Array, slice | Array]:
+        """Return which rows of a batch belong to this rank, and where they are in memory."""
+
     def __len__(self) -> int:
         """Return the number of batches in an epoch."""
         return len(self.bounds) - 1
@@ -82,20 +86,17 @@ class BatchSource(ABC):
                 yield self.batch(order[bounds[i] : bounds[i + 1]])
 
     def batch(self, rows: Array) -> Batch:
-        """Return those rows in memory that have some numbers."""
-        m, weight = len(rows), self.weight
-        own = self.ranks.share(m)
-        index = own if self.full else rows[own]  # the full batch keeps the order, without a copy
-        if self.augment is None:
-            X = _take(self.X, index)
-        else:  # a generator for each batch, so that any can be resumed; it draws for all ranks
-            X = self.X.take(rows, axis=0)
+        """Return the batch of those rows of the window that have some numbers."""
+        m, (own, index) = len(rows), self.own(rows)
+        X, y = _take(self.X, index), _take(self.y, index)
+        weight = None if self.weight is None else _take(self.weight, index)
+        if self.augment is not None:
+            if self.ranks.size > 1:  # it draws for the rows of all ranks
+                whole = np.zeros_like(X, shape=(m, *X.shape[1:]))
+                whole[own], X = X, whole
+            # a generator for each batch, so that any can be resumed
             X = self.augment(X, np.random.default_rng([self.seed, int(rows[0])]))[own]
-        X, y = prepare(X, self.transform, self.dtype), _take(self.y, index)
-        if weight is None:
-            return Batch(X, y, None, m, m)
-        weight = weight if self.full else weight[rows]
-        return Batch(X, y, weight[own], m, float(weight.sum()))
+        return Batch(prepare(X, self.transform, self.dtype), y, weight, m, own)
 
 
 @final
@@ -123,6 +124,11 @@ class Batches(BatchSource):
     def windows(self, rng: np.random.Generator, done: int = 0) -> Iterator[Window]:
         """Yield all rows as the one window of an epoch."""
         yield Window(self.order(rng), self.bounds, 0)
+
+    def own(self, rows: Array) -> tuple[slice | Array, slice | Array]:
+        """Return equal shares in the order of the ranks."""
+        own = self.ranks.share(len(rows))
+        return own, own if self.full else rows[own]  # the full batch is not copied
 
     def order(self, rng: np.random.Generator) -> Array:
         """Return the order of the rows in an epoch, and draw the seed of its augmentation."""

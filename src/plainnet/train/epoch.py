@@ -71,14 +71,14 @@ def train_epoch(
     for batch in batches.epoch(rng, progress.batch):
         if pause():
             return False
-        value, metric_value = train_step.step(batch, metric)
+        value, metric_value, weight = train_step.step(batch, metric)
         progress.batch += 1
         if not math.isfinite(value):
-            X = batches.ranks.collect(batch.X, batch.m)
+            X = np.concatenate(batches.ranks.gather(batch.X))
             text = describe_failure(train_step, X, value, progress.number, progress.batch)
             raise TrainingError(text)
-        progress.loss += value * batch.total
-        progress.weight += batch.total
+        progress.loss += value * weight
+        progress.weight += weight
         progress.rows += batch.m
         progress.metric += metric_value * batch.m
     return True

@@ -185,7 +185,8 @@ class StreamedBatches(BatchSource):
     """The rows of a file in batches.
 
     Each epoch takes the blocks of the file in a random order. A window is read at a time, and its
-    rows are shuffled. The batches of a window have rows of all its blocks, so every rank reads all.
+    rows are shuffled. Ranks deal the blocks among themselves, and each reads its own: a batch has
+    rows of all blocks, and so about as many of every rank.
     """
 
     def __init__(
@@ -202,7 +203,8 @@ class StreamedBatches(BatchSource):
         super().__init__(rows.m, batch_size, transform, dtype, augment, ranks)
         self.rows, self._targets = rows, targets
         self._in_window = max(1, window // self.batch_size)  # batches
-        self._load(np.arange(len(rows.checksums)), 0, 1)  # a row for its shape
+        self._places = np.empty(0, np.intp)
+        self._read(np.arange(len(rows.checksums)), 0, 1)  # a row for its shape
 
     def windows(self, rng: np.random.Generator, done: int = 0) -> Iterator[Window]:
         """Yield the windows of one epoch from the one that holds batch `done`."""
@@ -213,12 +215,36 @@ class StreamedBatches(BatchSource):
             bounds = self.bounds[first : first + size + 1]
             start, stop = int(bounds[0]), int(bounds[-1])
             self._load(blocks, start, stop)
-            self.rows.prepare(blocks, stop, 2 * stop - start)  # the next one
             window = np.random.default_rng([seed, first])
             order, self.seed = window.permutation(stop - start), int(window.integers(2**63))
             yield Window(order, bounds - start, first)
 
+    def own(self, rows: Array) -> tuple[slice | Array, slice | Array]:
+        """Return the rows of a batch that are in this rank's blocks."""
+        if self.ranks.size == 1:
+            return slice(None), rows
+        places = self._places[rows]
+        own = np.flatnonzero(places >= 0)
+        return own, places[own]
+
     def _load(self, blocks: Array, start: int, stop: int) -> None:
+        """Read this rank's rows of a window, and let the system read those of the next."""
+        rank, size = self.ranks.rank, self.ranks.size
+        lengths = self.rows.lengths[blocks]
+        ends = np.cumsum(lengths)
+
+        def before(row: int) -> int:
+            """Count the rows of this rank before a row."""
+            return int(np.clip(row - ends + lengths, 0, lengths)[rank::size].sum())
+
+        first, last, following = map(before, (start, stop, 2 * stop - start))
+        if size > 1:
+            owns = np.searchsorted(ends, np.arange(start, stop), "right") % size == rank
+            self._places = np.where(owns, np.cumsum(owns) - 1, -1)
+        self._read(blocks[rank::size], first, last)
+        self.rows.prepare(blocks[rank::size], last, following)
+
+    def _read(self, blocks: Array, start: int, stop: int) -> None:
         self.X = self.y = np.empty(0)  # frees the last window before the next takes memory
         self.X, y = self.rows.gather(blocks, start, stop)
         self.y, self.weight = self._targets(y, partial(self.rows.numbers, blocks, start, stop))

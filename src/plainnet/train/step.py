@@ -39,14 +39,14 @@ class TrainStep:
         self._grad = np.empty_like(net.params.trained[shared])  # of its share
         self.optimizer.start(net.params.trained[self.own], self._decaying)
 
-    def step(self, batch: Batch, metric: Metric | None = None) -> tuple[float, float]:
-        """Update the parameters unless the loss is not finite; return the loss and the metric."""
+    def step(self, batch: Batch, metric: Metric | None = None) -> tuple[float, float, float]:
+        """Update the parameters unless the loss is not finite; return loss, metric and weight."""
         params, ranks = self.net.params, self.ranks
         before = params.state.copy()
-        value, dZ, measured = self._losses(batch, metric)
+        value, dZ, measured, weight = self._losses(batch, metric)
         if not math.isfinite(value):
             params.state[...] = before
-            return value, measured
+            return value, measured, weight
         self.net.backward(dZ)
         trained, grad = params.trained[self.own], params.grad[self.own]
         if ranks.size > 1:
@@ -58,7 +58,7 @@ class TrainStep:
         self.optimizer.step(trained, grad)
         if ranks.size > 1:
             ranks.all_gather(params.trained)
-        return value, measured
+        return value, measured, weight
 
     def collect_gradient(self) -> None:
         """Copy the gradient of all parameters to each rank, for those who read it."""
@@ -72,10 +72,10 @@ class TrainStep:
         """Whether Ctrl-C was pressed and all ranks know it."""
         return self.pressed if self.ranks.size == 1 else self._any_pressed
 
-    def _losses(self, batch: Batch, metric: Metric | None) -> tuple[float, Array, float]:
-        """Return the mean loss, its derivative by the Z of this rank, and the metric."""
+    def _losses(self, batch: Batch, metric: Metric | None) -> tuple[float, Array, float, float]:
+        """Return the mean loss, its derivative by the Z of this rank, metric and total weight."""
         if self.ranks.size > 1:
-            self.ranks.m = batch.m
+            self.ranks.m, self.ranks.own = batch.m, batch.own
         Z, value, measured = self.net.forward(batch.X, train=True), 0.0, 0.0
         if len(Z):
             value, dZ = loss_and_gradient(self.loss, Z, batch.y, batch.weight)
@@ -83,16 +83,15 @@ class TrainStep:
                 measured = float(metric(*by_member(Z, batch.y, batch.weight)[:2]))
         else:  # a small batch may leave no rows to this rank
             dZ = np.zeros_like(Z)
+        weight = float(len(Z) if batch.weight is None else batch.weight.sum())
         if self.ranks.size == 1:
-            return value, dZ, measured
-        total = len(Z) if batch.weight is None else float(batch.weight.sum())
-        part = total / batch.total if batch.total else 0.0
-        dZ *= part
-        sums = np.array([value * part, measured * len(Z) / batch.m, self.pressed])
+            return value, dZ, measured, weight
+        sums = np.array([value * weight, measured * len(Z), weight, self.pressed])
         self.ranks.all_reduce(sums)
-        value, measured, pressed = sums.tolist()
+        value, measured, total, pressed = sums.tolist()
         self._any_pressed = pressed > 0
-        return value, dZ, measured
+        dZ *= weight / (total or 1)
+        return value / (total or 1), dZ, measured / batch.m, total
 
 
 def describe_failure(train_step: TrainStep, X: Array, value: float, epoch: int, batch: int) -> str:
