@@ -76,6 +76,20 @@ def test_losses_and_weights_are_equal_in_float64(options, engine):
     assert first.engine == engine
 
 
+@pytest.mark.usefixtures("compiled")
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("units", [1, 3, 4, 7, 19, 20])
+@pytest.mark.parametrize("m", [2, 7, 8, 33, 150])
+def test_compiled_steps_agree_for_any_numbers_of_rows_and_units(m, units, dtype):
+    X, y = wide(m, 500, dtype=dtype), np.arange(m) % 2
+    net = mlp(500, (units,), activation="tanh", dtype=dtype, seed=1)
+    options = {"optimizer": SGD(0.01), "epochs": 60, "engine": "compiled"}
+    small, plain, first, second = both(net, X, y, BinaryCrossEntropy(), **options)
+    tolerance = 2e-6 if dtype == np.float32 else 1e-12
+    np.testing.assert_allclose(first.loss, second.loss, rtol=0, atol=tolerance)
+    np.testing.assert_allclose(small.params.theta, plain.params.theta, rtol=0, atol=tolerance)
+
+
 @given(m=st.integers(2, 10), copies=st.integers(0, 3), zero=st.booleans(), seed=st.integers(0, 99))
 @settings(max_examples=25, deadline=None)
 def test_rank_deficient_and_duplicated_rows(m, copies, zero, seed):

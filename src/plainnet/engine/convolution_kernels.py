@@ -8,25 +8,25 @@ whichever numbers are computed together.
 
 import numpy as np
 
-from plainnet.engine.elementary import fast, internal, like
-from plainnet.engine.instructions import INPUTS, OUTPUTS, ROWS, padded_shape
-from plainnet.engine.kernels import row_sums, zero
-from plainnet.engine.tiles import VECTOR, gradient_tile, mixing_tile
+from plainnet.engine.elementary import block, fast, internal, like
+from plainnet.engine.instructions import INPUTS, OUTPUTS, ROWS, TILE, VECTOR, padded_shape
+from plainnet.engine.kernels import gather, row_sums, zero
+from plainnet.engine.tiles import gradient_tile, mixing_tile
 
-TILE = 8  # vectors of sums, which keep two units busy that take four cycles each
+FEW = 32  # bytes of the rows of a smaller tile
 PIXELS = 16  # whose derivatives are copied together for the gradient of the weights
 
 
 def _mix(outputs):
     """Return a function: Y[o, r] = b[o] + sum over n numbers k of W[o, k] X[k, r] for some rows."""
     most = TILE // outputs
-    many, one, rest = (mixing_tile(outputs, *n) for n in ((most, VECTOR), (1, VECTOR), (1, 1)))
+    many, one, rest = (mixing_tile(outputs, *n) for n in ((most, VECTOR), (1, FEW), (1, 1)))
 
     @internal()
     def mix(W, w, steps, X, x, b, o, Y, y, n, rows):
         if rows == 1:
             rest(W, w, steps, X, x, b, o, Y, y, n)
-        elif rows == VECTOR // Y.itemsize:
+        elif rows == FEW // Y.itemsize:
             one(W, w, steps, X, x, b, o, Y, y, n)
         else:
             many(W, w, steps, X, x, b, o, Y, y, n)
@@ -36,6 +36,40 @@ def _mix(outputs):
 
 mix_tile, mix_one, add_tile = _mix(OUTPUTS), _mix(1), gradient_tile(OUTPUTS, INPUTS)
 padded = internal()(padded_shape)
+
+
+@internal()
+def tile_size(n_out, m, itemsize):
+    """Return the outputs and the rows of a tile."""
+    outputs = OUTPUTS if n_out >= OUTPUTS else 1
+    most, few = TILE // outputs * VECTOR // itemsize, FEW // itemsize
+    return outputs, most if m >= most else few if m >= few else 1
+
+
+@fast
+def gather_panels(source, order, n_out, P):
+    """P = the rows of an array as columns, as many side by side as a tile of `mix_panels` takes."""
+    m, n = len(order), source.shape[1]
+    _, size = tile_size(n_out, m, P.itemsize)
+    for i, r in enumerate(range(0, m, size)):
+        r = min(r, m - size)  # the last panel may repeat columns
+        gather(source, order[r : r + size], 0, block(P, i * n * size, n, size))
+
+
+@fast
+def mix_panels(W, b, n, m, P, Y):
+    """Y = W X + b, where `gather_panels` has written the n numbers of X of each row to P."""
+    n_out = len(b)
+    outputs, size = tile_size(n_out, m, Y.itemsize)
+    steps, once = (n, m, size, 0, 0), (1, n)
+    for i, r in enumerate(range(0, m, size)):
+        x, r = i * n * size, min(r, m - size)
+        for o in range(0, n_out, outputs):
+            o = min(o, n_out - outputs)
+            if outputs > 1:
+                mix_tile(W, o * n, steps, P, x, b, o, Y, o * m + r, once, size)
+            else:
+                mix_one(W, o * n, steps, P, x, b, o, Y, o * m + r, once, size)
 
 
 @internal()
@@ -66,11 +100,8 @@ def taps(h, n, side, stride, padding, back):
 def convolve(shape, W, b, m, first, last, back, X, Y):
     """Y = sum over i, j of W_ij X_ij + b, for rows [first, last) of the output alone."""
     height, width, n_in, _, out_width, n_out, side, _, stride, above, left = shape
-    n, lanes, y = side * side * n_in, VECTOR // Y.itemsize, 0
-    steps = n, m, side * n_in, width * n_in * m
-    outputs = OUTPUTS if n_out >= OUTPUTS else 1
-    most = TILE // outputs * lanes
-    size = most if m >= most else lanes if m >= lanes else 1
+    (outputs, size), n, y = tile_size(n_out, m, Y.itemsize), side * side * n_in, 0
+    steps = n, m, m, side * n_in, width * n_in * m
     for h in range(first, last):
         row, i, rows = taps(h, height, side, stride, above, back)
         for w in range(out_width):

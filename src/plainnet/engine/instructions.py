@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+from numpy._core._multiarray_umath import __cpu_features__
+
 GATHER, GATHER_ROWS, COPY, DENSE, DENSE_INPUT, ROW_DENSE = range(1, 7)
 LOOPS, BLAS, BLAS_ROWS = range(3)  # who multiplies in a dense layer; whether X has a row for each
 RELU, LEAKY_RELU, ELU, TANH, SIGMOID = range(7, 12)  # in place
@@ -9,13 +11,16 @@ GELU, SILU, SOFTPLUS = range(12, 15)
 DROPOUT, BATCH_NORM, LAYER_NORM, NORMALIZE, PIECEWISE_LINEAR, OUTPUT = range(15, 21)
 BINARY, SOFTMAX, REGRESSION = range(21, 24)
 CONVOLVE, CONVOLVE_BACK, PAD, UNPOOL, MAX_POOL, AVERAGE_POOL, BATCH_SUMS = range(24, 31)
-PENALTY, CLIP, DECAY, SGD, NESTEROV, RMSPROP, ADAM = range(31, 38)
+GATHER_PANELS = 31
+PENALTY, CLIP, DECAY, SGD, NESTEROV, RMSPROP, ADAM = range(32, 39)
 
 # Threads meet before these, which read what others compute or write what they may still read.
 MEETING = {CONVOLVE, -CONVOLVE, CONVOLVE_BACK, MAX_POOL, -MAX_POOL, AVERAGE_POOL, -AVERAGE_POOL}
 MEETING |= {BATCH_NORM, -BATCH_NORM, GELU, SILU, SOFTPLUS}
 OUTPUTS, INPUTS = 4, 3  # channels in a tile of a gradient: twelve sums fill the registers
-ROWS = 8  # at whose multiples rows of padded pictures end
+VECTOR = 64 if __cpu_features__.get("AVX512F") else 32  # bytes that a processor adds up at once
+TILE = 8  # vectors of sums, which keep two units busy that take four cycles each
+ROWS = VECTOR // 4  # at whose multiples rows of padded pictures end
 
 
 class Instruction(NamedTuple):

@@ -49,6 +49,18 @@ def multiply(kind, gemm, n, k, m, x, y, p, q, how, theta, grad, work):
 
 
 @exact
+def row_dense(gemm, n, k, m, x, y, p, q, s, theta, work):
+    """Z = A^T F^T + b; F has a row for each row, or lies in panels, and A^T is kept."""
+    A, b, Z = block(theta, p, n, k), theta[q : q + k], block(work, y, k, m)
+    if s:
+        layer.turn(A, block(work, s, k, n))
+        pictures.mix_panels(work[s : s + k * n], b, n, m, work[x:], work[y:])
+    else:
+        product(gemm, A, True, block(work, x, m, n), True, Z)
+        layer.add_bias(b, Z)
+
+
+@exact
 def measure(kind, c, n, k, m, x, y, p, q, s, work, sums):
     """Run a loss, add to the sums of the epoch; return whether the loss is finite."""
     members, Y, S = int(c[2]), block(work, p, k, m), block(work, s, 2, m)
@@ -180,6 +192,8 @@ def _make(version):  # noqa: C901
                     for_pictures(kind, shape, n, m, first, last, x, y, p, q, s, theta, grad, work)
                 elif kind == op.GATHER_ROWS:
                     layer.gather_rows(X, rows, block(work, y, m, n))
+                elif kind == op.GATHER_PANELS:
+                    pictures.gather_panels(X, rows, k, work[y:])
                 elif abs(kind) == op.DENSE or kind == op.DENSE_INPUT:
                     for g in range(int(c[0])):
                         X_g, Y_g, W_g, b_g = x + g * n * m, y + g * k * m, p + g * k * n, q + g * k
@@ -188,9 +202,7 @@ def _make(version):  # noqa: C901
                     feature, bins = work[x + k * m : x + k * m + m], block(work, y + s * m, n, m)
                     layer.piecewise_linear(feature, theta[p : p + n], theta[q : q + n], bins)
                 elif kind == op.ROW_DENSE:
-                    F, Z = block(work, x, m, n), block(work, y, k, m)
-                    product(gemm, block(theta, p, n, k), True, F, True, Z)
-                    layer.add_bias(theta[q : q + k], Z)
+                    row_dense(gemm, n, k, m, x, y, p, q, s, theta, work)
                 elif kind == -op.ROW_DENSE:
                     dZ, dA = block(work, y, k, m), block(grad, p, n, k)
                     layer.row_sums(dZ, grad[q : q + k])

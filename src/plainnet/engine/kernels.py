@@ -32,6 +32,14 @@ def gather_rows(source, order, Y):
 
 
 @fast
+def turn(A, T):
+    """T = A^T."""
+    for i in range(len(T)):
+        for j in range(len(A)):
+            T[i, j] = A[j, i]
+
+
+@fast
 def zero(Y):
     """Y = 0."""
     for i in range(len(Y)):

@@ -77,15 +77,18 @@ class Program:
         first = next((x for x in net.layers if not isinstance(x, Flatten | act.Identity)), None)
         self.by_rows = isinstance(first, Dense) and _is_large(m, n, first.n_out)
         if isinstance(first, RowDense):
-            n, self.by_rows = len(first.A), True
+            n = len(first.A)
+            self.by_rows = m < first.m or first.n_out >= NARROW  # panels pay if gathered once
         weight = None if training is None else training.weight
         self.members = 1 if weight is None or weight.ndim == 1 else weight.shape[1]
-        self.input, self.weights = self._memory(n * m), self._memory(self.members * m)
+        panels = 0 if self.by_rows or not isinstance(first, RowDense) else first.n_out
+        columns = m + op.TILE * op.ROWS if panels else m
+        self.input, self.weights = self._memory(n * columns), self._memory(self.members * m)
         width = max(math.prod(x.out_shape) for x in net.layers)
         self.D, self.other = (self._memory(width * m) for _ in range(2))  # derivatives, or outputs
         self.n_in = n
-        gather = op.GATHER_ROWS if self.by_rows else op.GATHER
-        self._emit(gather, n, y=self.input, split=self.height)
+        gather = op.GATHER_ROWS if self.by_rows else op.GATHER_PANELS if panels else op.GATHER
+        self._emit(gather, n, panels, y=self.input, split=self.height)
         if training is None:
             self._forward()
             self._emit(op.OUTPUT, net.n_out, x=self.Z)
@@ -175,7 +178,8 @@ class Program:
                 first += bins
         elif isinstance(layer, RowDense):
             p, q = self._offset(layer, "A"), self._offset(layer, "b")
-            self._emit(op.ROW_DENSE, n, layer.n_out, x=x, y=y, p=p, q=q)
+            s = 0 if self.by_rows else self._memory(n * layer.n_out)
+            self._emit(op.ROW_DENSE, n, layer.n_out, x=x, y=y, p=p, q=q, s=s)
         elif isinstance(layer, Conv2D):
             self._convolve(layer, x, y)
         elif isinstance(layer, MaxPool2D | AveragePool2D | GlobalAveragePool2D):

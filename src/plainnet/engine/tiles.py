@@ -7,7 +7,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 from numba.np import arrayobj
 
-VECTOR = 32  # bytes
+from plainnet.engine.instructions import VECTOR
 
 
 @final
@@ -65,18 +65,18 @@ def mixing_tile(outputs: int, vectors: int, width: int = VECTOR) -> Any:
         typingctx: Any, W: Any, w: Any, steps: Any, X: Any, x: Any, b: Any, o: Any,
         Y: Any, y: Any, n: Any
     ) -> Any:  # fmt: skip
-        """Steps: of o in W, of rows, and of a run in W and in X; n: runs, and k in each."""
+        """Steps: of o in W and in Y, of k in X, of a run in W and in X; n: runs, and k in each."""
 
         def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             kinds, lanes = signature.args, _lanes(W, width)
             W_, X_, B_, Y_ = (
                 Vectors(context, builder, kinds[i], args[i : i + 2], lanes) for i in (0, 3, 5, 7)
             )
-            of_o, rows, run_w, run_x = (builder.extract_value(args[2], i) for i in range(4))
+            of_o, of_y, of_k, run_w, run_x = cgutils.unpack_tuple(builder, args[2])
             runs, length = (builder.extract_value(args[9], i) for i in range(2))
             index = of_o.type
             offsets = [
-                builder.add(builder.mul(rows, index(o)), index(v * lanes))
+                builder.add(builder.mul(of_y, index(o)), index(v * lanes))
                 for o in range(outputs)
                 for v in range(vectors)
             ]
@@ -88,7 +88,7 @@ def mixing_tile(outputs: int, vectors: int, width: int = VECTOR) -> Any:
             ):
                 k = builder.add(builder.mul(run.index, run_w), loop.index)
                 first = builder.mul(run.index, run_x)
-                first = builder.add(first, builder.mul(loop.index, rows))
+                first = builder.add(first, builder.mul(loop.index, of_k))
                 x_k = [X_.load(builder.add(first, index(v * lanes))) for v in range(vectors)]
                 for o in range(outputs):
                     w_ok = W_.repeat(builder.add(builder.mul(of_o, index(o)), k))
@@ -99,7 +99,7 @@ def mixing_tile(outputs: int, vectors: int, width: int = VECTOR) -> Any:
             return context.get_dummy_value()
 
         i = types.intp
-        steps, n = types.UniTuple(i, 4), types.UniTuple(i, 2)
+        steps, n = types.UniTuple(i, 5), types.UniTuple(i, 2)
         return types.void(W, i, steps, X, i, b, i, Y, i, n), codegen
 
     return tile

@@ -203,7 +203,7 @@ class StreamedBatches(BatchSource):
         super().__init__(rows.m, batch_size, transform, dtype, augment, ranks)
         self.rows, self._targets = rows, targets
         self._in_window = max(1, window // self.batch_size)  # batches
-        self._places = np.empty(0, np.intp)
+        self._index = np.empty(0, np.intp)
         self._read(np.arange(len(rows.checksums)), 0, 1)  # a row for its shape
 
     def windows(self, rng: np.random.Generator, done: int = 0) -> Iterator[Window]:
@@ -223,9 +223,9 @@ class StreamedBatches(BatchSource):
         """Return the rows of a batch that are in this rank's blocks."""
         if self.ranks.size == 1:
             return slice(None), rows
-        places = self._places[rows]
-        own = np.flatnonzero(places >= 0)
-        return own, places[own]
+        index = self._index[rows]
+        own = np.flatnonzero(index >= 0)
+        return own, index[own]
 
     def _load(self, blocks: Array, start: int, stop: int) -> None:
         """Read this rank's rows of a window, and let the system read those of the next."""
@@ -240,7 +240,7 @@ class StreamedBatches(BatchSource):
         first, last, following = map(before, (start, stop, 2 * stop - start))
         if size > 1:
             owns = np.searchsorted(ends, np.arange(start, stop), "right") % size == rank
-            self._places = np.where(owns, np.cumsum(owns) - 1, -1)
+            self._index = np.where(owns, np.cumsum(owns) - 1, -1)
         self._read(blocks[rank::size], first, last)
         self.rows.prepare(blocks[rank::size], last, following)
 
