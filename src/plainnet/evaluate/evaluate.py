@@ -57,12 +57,12 @@ def evaluate(
     *,
     train: Array | None = None,
     costs: tuple[float, float] | None = None,
-    boosting: Baseline | None = None,
+    boosting: Callable[[], Baseline | None] = lambda: None,
 ) -> Evaluation:
     """Evaluate a model on rows with known targets.
 
     `train` are the training rows, where available; `costs` those of a false positive and of a false
-    negative; `boosting` is one more baseline, which no model file holds.
+    negative; `boosting` waits for one more baseline, which no model file holds.
     """
     task, schema = model.target.task, model.schema
     [some] = sample_rows(rows.X)
@@ -75,8 +75,10 @@ def evaluate(
         scores = _score(model, Z, A, rows.y)
         points = score_rows(task, A, rows.y)
         fitted: list[Baseline] = [*stored_baselines(model)]
-        fitted += [] if boosting is None else [boosting]
         results = tuple(_compare(model, one, rows, points) for one in fitted)
+        if (trees := boosting()) is not None:
+            fitted.append(trees)
+            results += (_compare(model, trees, rows, points),)
         images, spans = model.transform is not None, feature_spans(schema)
         share = trained_share(model, rows.X) if train is None else None
         case = Comparison(model.target, scores, results, train is not None, images, share, spans)
@@ -105,7 +107,7 @@ def evaluate_held_out(model: Model, data: "Dataset", fingerprints: bool) -> "tup
     """
     model.record["evaluation"] = None
     train = data.train.X
-    pool = ThreadPoolExecutor(1)
+    pool = ThreadPoolExecutor(2)
     try:
         trained_on = _submit(pool, membership_filter, train, data.schema) if fingerprints else None
         boosting = data.test and _submit(pool, fit_boosting, data.target, data.train)
@@ -113,7 +115,7 @@ def evaluate_held_out(model: Model, data: "Dataset", fingerprints: bool) -> "tup
             store_baselines(fit_baselines(model.schema, model.target, data.train), model)
             data = drop_extreme_rows(model, data, "test")
             if data.test and boosting:
-                evaluation = evaluate(model, data.test, train=train, boosting=boosting.result())
+                evaluation = evaluate(model, data.test, train=train, boosting=boosting.result)
                 model.record["evaluation"] = evaluation.to_json()
         except (PlainnetError, MemoryError) as error:
             data = replace(data, notes=[*data.notes, f"the evaluation is left out: {error}"])
