@@ -2,9 +2,8 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import final
 
 from plainnet.errors import PlainnetError
@@ -183,7 +182,7 @@ class Cosine(_Schedule):
     def __call__(self, step: int) -> float:
         """Return final + (lr - final) (1 + cos(pi step / steps)) / 2."""
         done = min(step / self.steps, 1)
-        return self.final + (self.lr - self.final) * (1 + math.cos(math.pi * done)) / 2
+        return _between(self.lr, self.final, done)
 
 
 @final
@@ -253,7 +252,6 @@ class OneCycle(_Schedule):
     [0.04, 1.0, 0.0]
     """
 
-    lr: float
     steps: int
     rise: float = 0.3
     final: float = 4e-6
@@ -272,12 +270,10 @@ def _between(start: float, stop: float, done: float) -> float:
 
 
 # Schedules by name, made from the first (or highest) rate and the number of steps.
-SCHEDULES: Mapping[str, Callable[[float, int], Schedule]] = MappingProxyType(
-    {
-        "constant": lambda lr, steps: Constant(lr),
-        "step": lambda lr, steps: StepDecay(lr, every=max(steps // 10, 1)),
-        "exponential": lambda lr, steps: Exponential(lr, every=max(steps // 10, 1)),
-        "cosine": Cosine,
-        "onecycle": OneCycle,
-    }
-)
+SCHEDULES: dict[str, Callable[[float, int], Schedule]] = {
+    "constant": lambda lr, steps: Constant(lr),
+    "step": lambda lr, steps: StepDecay(lr, every=max(steps // 10, 1)),
+    "exponential": lambda lr, steps: Exponential(lr, every=max(steps // 10, 1)),
+    "cosine": Cosine,
+    "onecycle": OneCycle,
+}

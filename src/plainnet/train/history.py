@@ -122,6 +122,4 @@ class History:
         >>> "seconds" in History().record()
         False
         """
-        record = asdict(self)
-        del record["seconds"]
-        return record
+        return {name: value for name, value in asdict(self).items() if name != "seconds"}
