@@ -276,7 +276,15 @@ def summary(results: Results) -> str:
     )
 
 
-def page(results: Results, growth: str = "") -> str:
+def other_processor(before: str) -> str:
+    """Return the ratios of a page if another processor measured them, or those that it kept."""
+    lines = [line for line in before.splitlines() if line.startswith(("- Machine: ", "- Date: "))]
+    if machine().split(",")[0] in lines[0]:
+        return split_page(before, "other processor")[1]
+    return "\n".join([*lines, "", split_page(before, "ratios")[1]])
+
+
+def page(results: Results, growth: str = "", other: str = "") -> str:
     today = datetime.datetime.now(datetime.UTC).date()
     plots = "\n\n".join(f"![Seconds per step: {alt}](performance/{n})" for n, alt in results.plots)
     scaled = [w for w, t in results.trainings if w.timed is not None]
@@ -309,6 +317,7 @@ def page(results: Results, growth: str = "") -> str:
         prediction_breakdown=results.prediction_breakdown,
         failures=failures,
         growth=growth,
+        other_processor=other,
         same=100 * SAME_ORDER,
         other=100 * OTHER_ORDER,
     )
@@ -366,7 +375,18 @@ Above 1, plainnet is faster than the fastest of the four libraries. *Matrix prod
 plain training. plainnet can be faster than them where it trains in the row space, which needs fewer
 multiplications.
 
+<!-- ratios: written by make bench -->
 {ratios}
+<!-- end of ratios -->
+
+### On another processor
+
+Results differ between processors, above all because their matrix products do. These are the ratios
+of the last `make bench` on another kind of processor, of code that may be older:
+
+<!-- other processor: kept by make bench -->
+{other_processor}
+<!-- end of other processor -->
 
 ## Final losses
 

@@ -62,7 +62,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         page = out / "performance.md"
         before = (ROOT / "docs" / "performance.md").read_text(encoding="utf-8")
         growth = report.split_page(before, "growth")[1]
-        page.write_text(report.page(results, growth), encoding="utf-8")
+        other = report.other_processor(before)
+        page.write_text(report.page(results, growth, other), encoding="utf-8")
         print(f"wrote {page}")
 
 

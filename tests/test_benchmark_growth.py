@@ -46,3 +46,17 @@ def test_page_of_make_bench_keeps_the_growth_table(growth, monkeypatch):
     assert report.split_page(changed, "growth")[1] == "| a |"
     whole = report.page(report.Results(1), "| a |")
     assert report.split_page(whole, "growth")[1] == "| a |"
+
+
+def test_page_of_make_bench_keeps_the_ratios_of_another_processor(monkeypatch):
+    from benchmarks import report
+
+    first, second = "A, 2 processors", "B, 4 processors"
+    monkeypatch.setattr(report, "machine", lambda: first)
+    page = report.page(report.Results(1))
+    assert report.other_processor(page) == ""
+    monkeypatch.setattr(report, "machine", lambda: second)
+    kept = report.other_processor(page)
+    assert kept.startswith(f"- Machine: {first}.\n- Date: ")
+    assert report.ratio_table(report.Results(1)) in kept
+    assert report.other_processor(report.page(report.Results(1), "", kept)) == kept
