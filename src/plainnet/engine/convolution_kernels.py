@@ -13,21 +13,24 @@ from plainnet.engine.instructions import INPUTS, OUTPUTS, ROWS, TILE, VECTOR, pa
 from plainnet.engine.kernels import gather, row_sums, zero
 from plainnet.engine.tiles import gradient_tile, mixing_tile
 
-FEW = 32  # bytes of the rows of a smaller tile
+SMALL = 32  # bytes of the vectors of smaller tiles
 PIXELS = 16  # whose derivatives are copied together for the gradient of the weights
 
 
 def _mix(outputs):
     """Return a function: Y[o, r] = b[o] + sum over n numbers k of W[o, k] X[k, r] for some rows."""
     most = TILE // outputs
-    many, one, rest = (mixing_tile(outputs, *n) for n in ((most, VECTOR), (1, FEW), (1, 1)))
+    sizes = (most, VECTOR), (most, SMALL), (1, SMALL), (1, 1)
+    many, some, one, rest = (mixing_tile(outputs, *size) for size in sizes)
 
     @internal()
     def mix(W, w, steps, X, x, b, o, Y, y, n, rows):
         if rows == 1:
             rest(W, w, steps, X, x, b, o, Y, y, n)
-        elif rows == FEW // Y.itemsize:
+        elif rows == SMALL // Y.itemsize:
             one(W, w, steps, X, x, b, o, Y, y, n)
+        elif rows == most * SMALL // Y.itemsize:
+            some(W, w, steps, X, x, b, o, Y, y, n)
         else:
             many(W, w, steps, X, x, b, o, Y, y, n)
 
@@ -42,8 +45,9 @@ padded = internal()(padded_shape)
 def tile_size(n_out, m, itemsize):
     """Return the outputs and the rows of a tile."""
     outputs = OUTPUTS if n_out >= OUTPUTS else 1
-    most, few = TILE // outputs * VECTOR // itemsize, FEW // itemsize
-    return outputs, most if m >= most else few if m >= few else 1
+    most = TILE // outputs
+    many, some, one = most * VECTOR // itemsize, most * SMALL // itemsize, SMALL // itemsize
+    return outputs, many if m >= many else some if m >= some else one if m >= one else 1
 
 
 @fast

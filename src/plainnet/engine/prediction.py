@@ -14,11 +14,12 @@ from plainnet.engine.blas_threads import (
 )
 from plainnet.engine.choice import compiled
 from plainnet.engine.compiled import CompiledForward
+from plainnet.engine.instructions import ROWS
 from plainnet.nn.network import Sequential, Transform
 from plainnet.nn.parameters import Array
 
 BATCHES = 2  # smallest number of batches per thread
-PICTURES = 16  # in a batch of compiled code
+PICTURES = 2 * ROWS  # in a batch of compiled code, as many as a tile of sums
 Forward = Callable[..., Array]
 
 
