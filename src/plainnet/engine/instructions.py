@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from numpy._core._multiarray_umath import __cpu_features__  # type: ignore[import-not-found]
+from numpy._core._multiarray_umath import __cpu_features__
 
 GATHER, GATHER_ROWS, COPY, DENSE, DENSE_INPUT, ROW_DENSE = range(1, 7)
 LOOPS, BLAS, BLAS_ROWS = range(3)  # who multiplies in a dense layer; whether X has a row for each
