@@ -358,6 +358,7 @@ def test_file_has_at_most_300_lines_of_code(path):
 # Files of nn and train that dense networks on tables in memory do not need.
 EXTENSIONS = "nn.convolution nn.convolutional_network nn.pieces nn.embeddings nn.ensemble nn.ranks"
 EXTENSIONS += " train.augment train.members train.row_file train.compiled_epoch"
+EXTENSIONS += " train.shared_training"
 
 
 def test_lines_of_code_of_nn_optim_and_train():
@@ -369,16 +370,16 @@ def test_lines_of_code_of_nn_optim_and_train():
     }
     extensions = sum(sizes.pop(module) for module in EXTENSIONS.split())
     assert sum(sizes.values()) <= 2400, sizes
-    assert extensions <= 936
+    assert extensions <= 965
 
 
-def test_engine_has_at_most_1961_lines_of_code():
+def test_engine_has_at_most_1970_lines_of_code():
     sizes = {
         module: lines_of_code(path.read_text(encoding="utf-8"))
         for module, path in MODULES.items()
         if is_inside(module, "plainnet.engine")
     }
-    assert sum(sizes.values()) <= 1961, sizes
+    assert sum(sizes.values()) <= 1970, sizes
 
 
 def test_textbook_has_less_than_150_lines_of_code():

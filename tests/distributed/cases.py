@@ -23,7 +23,6 @@ from plainnet import (
     mlp,
 )
 from plainnet.distributed.mpi import MPIRanks
-from plainnet.distributed.shared_memory import PIECE
 from plainnet.errors import PlainnetError
 from plainnet.nn import Dense, Dropout, ReLU, Sequential, Tanh
 from plainnet.nn.convolution import Conv2D, GlobalAveragePool2D, MaxPool2D
@@ -209,19 +208,26 @@ def refusals(ranks):
 
 
 def exchanged(ranks):
-    """Return what is wrong with sums and copies of arrays of many sizes, also of several pieces."""
+    """Return what is wrong with sums and copies of arrays, also of those in shared memory."""
     wrong, rng = [], np.random.default_rng(0)
-    for shape in ((0,), (1,), (2,), (7, 3), (1000,), (PIECE // 8 * 2 + 5,), (PIECE // 4 + 1, 2)):
-        for dtype in (np.float64, np.float32):
-            everything = rng.integers(-99, 99, (ranks.size, *shape)).astype(dtype)
-            share = ranks.share(shape[0])
-            out = np.empty_like(everything[0][share])
-            ranks.reduce_scatter(everything[ranks.rank].copy(), out)
-            copied = np.zeros_like(everything[0])
-            copied[share] = out
-            ranks.all_gather(copied)
-            if not np.array_equal(copied, everything.sum(axis=0)):
-                wrong.append(f"{shape} {dtype.__name__}")
+    shapes = (0,), (1,), (2,), (7, 3), (1000,), (1_000_003,)
+    for shape, dtype, again in itertools.product(shapes, (np.float64, np.float32), range(3)):
+        everything = rng.integers(-99, 99, (ranks.size, *shape)).astype(dtype)
+        share, flat = ranks.share(shape[0]), len(shape) == 1
+        array, copied = everything[ranks.rank].copy(), np.zeros_like(everything[0])
+        if flat and again:
+            array, copied = ranks.share_memory(array), ranks.share_memory(copied)
+        out = np.empty_like(array[share])
+        ranks.reduce_scatter(array, out)
+        copied[share] = out
+        ranks.all_gather(copied)
+        if not np.array_equal(copied, everything.sum(axis=0)):
+            wrong.append(f"{shape} {dtype.__name__}")
+        if again == 2:
+            ranks.release_memory()
+    too_large = np.broadcast_to(np.float32(0), 2**42)
+    if ranks.share_memory(too_large) is not too_large:
+        wrong.append("shared without room")
     return list(itertools.chain(*ranks.gather(wrong)))
 
 

@@ -18,7 +18,7 @@ from typing import Self, TypeVar, final
 import numpy as np
 
 from plainnet._version import __version__
-from plainnet.distributed.shared_memory import PIECE, SharedMemory
+from plainnet.distributed.shared_memory import SharedMemory
 from plainnet.engine.blas_threads import available_threads, limited_threads
 from plainnet.errors import PlainnetError
 from plainnet.nn.parameters import Array
@@ -91,10 +91,8 @@ class MPIRanks(Ranks):
         self._end = self.comm.Dup()
         local = self.comm.Split_type(MPI.COMM_TYPE_SHARED)
         self.local_rank, self.local_size = local.rank, local.size
-        self._shared = None  # memory, if all ranks are on this machine
-        if local.size == self.size > 1:
-            window = MPI.Win.Allocate_shared(2 * PIECE, 1, comm=self.comm)
-            self._shared = SharedMemory(window, self.comm)
+        one_machine = local.size == self.size > 1
+        self._memory = SharedMemory(self.comm, MPI.Win) if one_machine else None
         self._threads = limited_threads(max(1, available_threads() // self.local_size))
         self._watcher: subprocess.Popen[str] | None = None
 
@@ -115,24 +113,32 @@ class MPIRanks(Ranks):
 
     def reduce_scatter(self, array: Array, out: Array) -> None:
         """Write this rank's share of the sum of an array over all ranks."""
-        shares = self._shares(array)
-        if self._shared is None:
-            self.comm.Reduce_scatter(array, out, list(map(len, shares)))
+        bounds = self._bounds(array)
+        if self._memory and (arrays := self._memory.of(array)):
+            self._memory.reduce_scatter(arrays, bounds, out)
         else:
-            self._shared.reduce_scatter(shares, out)
+            self.comm.Reduce_scatter(array, out, _counts(array, bounds))
 
     def all_gather(self, array: Array) -> None:
         """Copy the share of each rank in an array to all others."""
-        shares = self._shares(array)
-        if self._shared is None:
-            self.comm.Allgatherv(self._mpi.IN_PLACE, [array, list(map(len, shares))])
+        bounds = self._bounds(array)
+        if self._memory and (arrays := self._memory.of(array)):
+            self._memory.all_gather(arrays, bounds)
         else:
-            self._shared.all_gather(shares)
+            self.comm.Allgatherv(self._mpi.IN_PLACE, [array, _counts(array, bounds)])
 
-    def _shares(self, array: Array) -> list[Array]:
-        """Return the numbers of an array that each rank has."""
-        bounds = [len(array) * rank // self.size for rank in range(self.size + 1)]
-        return [array[start:stop].reshape(-1) for start, stop in pairwise(bounds)]
+    def _bounds(self, array: Array) -> list[int]:
+        """Return where the share of each rank in an array begins, and the end."""
+        return [len(array) * rank // self.size for rank in range(self.size + 1)]
+
+    def share_memory(self, array: Array) -> Array:
+        """Return a copy that the ranks of one machine read, or the array itself."""
+        return self._memory.copy(array) if self._memory else array
+
+    def release_memory(self) -> None:
+        """Give back the memory of such copies."""
+        if self._memory:
+            self._memory.release()
 
     def gather(self, value: T) -> list[T]:
         """Return the values of all ranks."""
@@ -194,3 +200,8 @@ class MPIRanks(Ranks):
         sys.stderr.flush()
         time.sleep(0.2)  # until mpiexec has passed the text on
         self.comm.Abort(2)
+
+
+def _counts(array: Array, bounds: list[int]) -> list[int]:
+    """Return how many numbers of an array each rank has."""
+    return [array[start:stop].size for start, stop in pairwise(bounds)]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from contextlib import suppress
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
@@ -12,65 +14,78 @@ from plainnet.nn.parameters import Array
 if TYPE_CHECKING:
     from mpi4py import MPI
 
-PIECE = 2**21  # bytes that a rank writes at a time: they are still in the cache when others read
+FOLDER = "/dev/shm"  # where Linux has this memory; containers give it little room
 
 
 @final
 class SharedMemory:
-    """Memory of each rank that all ranks of a machine read.
+    """Arrays of the ranks of one machine, which all of them read.
 
-    Arrays pass through it in pieces. Pieces take turns between two halves, so that a rank may
-    still read one while others write the next.
+    Each rank has its own; the address of the first number tells which arrays belong together.
     """
 
-    def __init__(self, window: MPI.Win, comm: MPI.Comm) -> None:
-        self.comm, self._window, self._turn = comm, window, 0
+    def __init__(self, comm: MPI.Comm, window: type[MPI.Win]) -> None:
+        self.comm, self._allocate = comm, window.Allocate_shared
+        self._windows: list[MPI.Win] = []
+        self._arrays: dict[int, list[Array]] = {}
+
+    def copy(self, array: Array) -> Array:
+        """Return a copy that the others read, or the array itself where there is no room."""
+        least = min(self.comm.allgather(_room()))
+        if 2 * self.comm.size * array.nbytes > least:
+            return array
+        window = self._allocate(max(1, array.nbytes), array.itemsize, comm=self.comm)
         window.Lock_all()
-        blocks: list[Any] = [window.Shared_query(rank)[0] for rank in range(comm.size)]
-        self._halves = [np.frombuffer(block, np.uint8).reshape(2, PIECE) for block in blocks]
+        self._windows.append(window)
+        blocks: list[Any] = [window.Shared_query(rank)[0] for rank in range(self.comm.size)]
+        arrays = [np.frombuffer(block, array.dtype, array.size) for block in blocks]
+        own = arrays[self.comm.rank]
+        self._arrays[own.ctypes.data] = arrays
+        own[...] = array
+        return own
 
-    def reduce_scatter(self, shares: list[Array], out: Array) -> None:
-        """Write the sum of this rank's share over all ranks; shares lie in an array of each."""
-        own, out = self.comm.rank, out.reshape(-1)
-        for part, blocks in self._pieces(shares, self.comm.size):
-            for rank, share in enumerate(shares):
-                if rank != own:
-                    _copy(share[part], blocks[own][rank])
-            self._wait()
-            total = out[part]
-            first, second, *others = (
-                shares[own][part] if rank == own else block[own, : len(total)]
-                for rank, block in enumerate(blocks)
-            )
-            np.add(first, second, out=total)
-            for other in others:
-                total += other
+    def of(self, array: Array) -> list[Array] | None:
+        """Return the arrays of all ranks if this one begins where its own does."""
+        return self._arrays.get(array.ctypes.data)
 
-    def all_gather(self, shares: list[Array]) -> None:
+    def reduce_scatter(self, arrays: list[Array], bounds: list[int], out: Array) -> None:
+        """Write the sum of this rank's share; the others may still read the arrays."""
+        self._wait()
+        share = slice(*bounds[self.comm.rank : self.comm.rank + 2])
+        first, second, *others = (array[share] for array in arrays)
+        np.add(first, second, out=out)
+        for other in others:
+            out += other
+
+    def all_gather(self, arrays: list[Array], bounds: list[int]) -> None:
         """Copy the share of each rank to all others."""
-        own = self.comm.rank
-        for part, blocks in self._pieces(shares, 1):
-            _copy(shares[own][part], blocks[own][0])
-            self._wait()
-            for rank, share in enumerate(shares):
-                if rank != own:
-                    share[part] = blocks[rank][0, : len(share[part])]
+        self._wait()
+        own = arrays[self.comm.rank]
+        for array, (start, stop) in zip(arrays, pairwise(bounds), strict=True):
+            if array is not own:
+                own[start:stop] = array[start:stop]
+        self._wait()
 
-    def _pieces(self, shares: list[Array], rows: int) -> Iterator[tuple[slice, list[Array]]]:
-        """Yield each piece of shares, with the rows of memory of each rank for it."""
-        dtype = shares[0].dtype
-        step = PIECE // dtype.itemsize // rows
-        for start in range(0, max(map(len, shares)), step):
-            self._turn = 1 - self._turn
-            blocks = [half[self._turn].view(dtype)[: rows * step] for half in self._halves]
-            yield slice(start, start + step), [block.reshape(rows, step) for block in blocks]
+    def release(self) -> None:
+        """Give the memory back; nobody may use the arrays any more."""
+        self._arrays.clear()
+        while self._windows:
+            window = self._windows.pop()
+            window.Unlock_all()
+            window.Free()
 
     def _wait(self) -> None:
-        """Wait until all ranks have written, and what they wrote is seen."""
-        self._window.Sync()
+        """Wait until all ranks have called this, and what they wrote is seen."""
+        for window in self._windows:
+            window.Sync()
         self.comm.Barrier()
-        self._window.Sync()
+        for window in self._windows:
+            window.Sync()
 
 
-def _copy(part: Array, memory: Array) -> None:
-    memory[: len(part)] = part
+def _room() -> float:
+    """Return how many bytes are free."""
+    with suppress(OSError, AttributeError):  # no such folder, Windows
+        room = os.statvfs(FOLDER)
+        return room.f_bavail * room.f_frsize
+    return float("inf")

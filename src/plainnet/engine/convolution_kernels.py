@@ -9,11 +9,10 @@ whichever numbers are computed together.
 import numpy as np
 
 from plainnet.engine.elementary import block, fast, internal, like
-from plainnet.engine.instructions import INPUTS, OUTPUTS, ROWS, TILE, VECTOR, padded_shape
+from plainnet.engine.instructions import INPUTS, OUTPUTS, ROWS, SMALL, TILE, VECTOR, padded_shape
 from plainnet.engine.kernels import gather, row_sums, zero
 from plainnet.engine.tiles import gradient_tile, mixing_tile
 
-SMALL = 32  # bytes of the vectors of smaller tiles
 PIXELS = 16  # whose derivatives are copied together for the gradient of the weights
 
 

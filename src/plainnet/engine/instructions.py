@@ -18,7 +18,8 @@ PENALTY, CLIP, DECAY, SGD, NESTEROV, RMSPROP, ADAM = range(32, 39)
 MEETING = {CONVOLVE, -CONVOLVE, CONVOLVE_BACK, MAX_POOL, -MAX_POOL, AVERAGE_POOL, -AVERAGE_POOL}
 MEETING |= {BATCH_NORM, -BATCH_NORM, GELU, SILU, SOFTPLUS}
 OUTPUTS, INPUTS = 4, 3  # channels in a tile of a gradient: twelve sums fill the registers
-VECTOR = 64 if __cpu_features__.get("AVX512F") else 32  # bytes that a processor adds up at once
+SMALL = 32  # bytes of a small vector
+VECTOR = 64 if __cpu_features__.get("AVX512F") else SMALL  # bytes that a processor adds up at once
 TILE = 8  # vectors of sums, which keep two units busy that take four cycles each
 ROWS = VECTOR // 4  # at whose multiples rows of padded pictures end
 

@@ -23,8 +23,8 @@ LOSS, WEIGHT, METRIC, ROWS, VALUE = range(5)
 
 
 @exact
-def multiply(kind, gemm, n, k, m, x, y, p, q, how, theta, grad, work):
-    """Run the forward or backward pass of a dense layer."""
+def multiply(kind, gemm, n, k, m, x, y, p, q, how, scratch, theta, grad, work):
+    """Run the forward or backward pass of a dense layer; with scratch memory, turn X first."""
     by_rows = how == op.BLAS_ROWS
     X = block(work, x, m, n) if by_rows else block(work, x, n, m)
     W, Z = block(theta, p, k, n), block(work, y, k, m)
@@ -32,6 +32,8 @@ def multiply(kind, gemm, n, k, m, x, y, p, q, how, theta, grad, work):
     if kind == op.DENSE_INPUT:
         A, turn_A, B, turn_B, C = W, True, Z, False, X
     elif kind == -op.DENSE:
+        if scratch:
+            X, by_rows = layer.turned(X, block(work, scratch, m, n)), True
         A, turn_A, B, turn_B, C = Z, False, X, not by_rows, block(grad, p, k, n)
         layer.row_sums(Z, grad[q : q + k])
     if how:
@@ -53,7 +55,7 @@ def row_dense(gemm, n, k, m, x, y, p, q, s, theta, work):
     """Z = A^T F^T + b; F has a row for each row, or lies in panels, and A^T is kept."""
     A, b, Z = block(theta, p, n, k), theta[q : q + k], block(work, y, k, m)
     if s:
-        layer.turn(A, block(work, s, k, n))
+        layer.turned(A, block(work, s, k, n))
         pictures.mix_panels(work[s : s + k * n], b, n, m, work[x:], work[y:])
     else:
         product(gemm, A, True, block(work, x, m, n), True, Z)
@@ -197,7 +199,8 @@ def _make(version):  # noqa: C901
                 elif abs(kind) == op.DENSE or kind == op.DENSE_INPUT:
                     for g in range(int(c[0])):
                         X_g, Y_g, W_g, b_g = x + g * n * m, y + g * k * m, p + g * k * n, q + g * k
-                        multiply(kind, gemm, n, k, m, X_g, Y_g, W_g, b_g, s, theta, grad, work)
+                        of_g = X_g, Y_g, W_g, b_g, s, int(c[1])
+                        multiply(kind, gemm, n, k, m, *of_g, theta, grad, work)
                 elif kind == op.PIECEWISE_LINEAR:
                     feature, bins = work[x + k * m : x + k * m + m], block(work, y + s * m, n, m)
                     layer.piecewise_linear(feature, theta[p : p + n], theta[q : q + n], bins)

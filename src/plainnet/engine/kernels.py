@@ -32,11 +32,12 @@ def gather_rows(source, order, Y):
 
 
 @fast
-def turn(A, T):
-    """T = A^T."""
+def turned(A, T):
+    """T = A^T; return T."""
     for i in range(len(T)):
         for j in range(len(A)):
             T[i, j] = A[j, i]
+    return T
 
 
 @fast

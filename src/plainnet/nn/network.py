@@ -106,7 +106,7 @@ class Sequential:
         self._plan(layers, n_in, dtype)
         rng = generator(seed)
         self.rng = rng.spawn(1)[0]  # so that dropout and the order of batches do not interleave
-        self._use(Parameters(self._specs(), self.dtype))
+        self.use(Parameters(self._specs(), self.dtype))
         for v in self.params.specs:
             self.params.views[v.name][...] = initializer(v.init)(v.shape, rng)
 
@@ -147,8 +147,21 @@ class Sequential:
             v._replace(name=f"{layer.name}.{v.name}") for layer in self.layers for v in layer.specs
         ]
 
-    def _use(self, params: Parameters) -> None:
-        """Bind every layer to its views of the parameters, and to the generator."""
+    def use(self, params: Parameters) -> None:
+        """Take other parameters: every layer gets its views of them, and the generator.
+
+        Parameters
+        ----------
+        params : Parameters
+            With the names and shapes of the network's own.
+
+        Examples
+        --------
+        >>> net = mlp(2)
+        >>> net.use(net.params.converted(np.negative))
+        >>> net.forward(np.zeros((1, 2)))
+        array([[0.]], dtype=float32)
+        """
         self.params = params
         for layer in self.layers:
             layer.rng, layer.zero = self.rng, np.zeros((), self.dtype, like=params.theta)
@@ -428,7 +441,7 @@ class Sequential:
         copy = Sequential.__new__(Sequential)
         copy._plan([layer.copy() for layer in self.layers], self.in_shape, params.theta.dtype)
         copy.rng = deepcopy(self.rng)
-        copy._use(params)
+        copy.use(params)
         return copy
 
     def summary(self) -> list[LayerSummary]:
@@ -525,7 +538,7 @@ class Sequential:
         net._plan(layers, in_shape, dtype)
         check_arrays({v.name: v.shape for v in net._specs()}, arrays)
         net.rng = np.random.default_rng(0)
-        net._use(Parameters(net._specs(), net.dtype))
+        net.use(Parameters(net._specs(), net.dtype))
         net.params.load(arrays)
         return net
 
@@ -621,7 +634,7 @@ class Sequential:
     def __setstate__(self, state: dict[str, Any]) -> None:
         self._plan(state["layers"], state["in_shape"], state["params"].theta.dtype)
         self.rng = deepcopy(state["rng"])
-        self._use(deepcopy(state["params"]))
+        self.use(deepcopy(state["params"]))
 
 
 def mlp(

@@ -96,18 +96,18 @@ class Parameters:
         self.specs = tuple(specs)
         self._hold(np.zeros(total, dtype))
 
-    def _hold(self, theta: Array) -> None:
-        """Keep a vector of all parameters, a gradient of zeros and views of both."""
+    def _hold(self, theta: Array, grad: Array | None = None) -> None:
+        """Keep a vector of all parameters, a gradient, which is zero at first, and their views."""
         n_trained = sum(_size(v) for v in self.specs if v.kind != "state")
-        self.theta, self.grad = theta, np.zeros_like(theta[:n_trained])
         self.trained, self.state = theta[:n_trained], theta[n_trained:]
+        self.theta, self.grad = theta, np.zeros_like(self.trained) if grad is None else grad
         self.views, self.grads = self.views_of(theta), self.views_of(self.grad)
 
     def converted(self, convert: Callable[[Array], Array]) -> "Parameters":
         """Return a copy whose vector is ``convert(theta)``; its gradient is zero."""
         copy = Parameters.__new__(Parameters)
         copy.specs = self.specs
-        copy._hold(convert(self.theta.copy()))
+        copy._hold(convert(self.theta.copy()), convert(np.zeros_like(self.grad)))
         return copy
 
     def __getstate__(self) -> tuple[tuple[ParameterSpec, ...], Array]:

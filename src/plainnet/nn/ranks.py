@@ -48,6 +48,14 @@ class Ranks(ABC):
     def barrier(self) -> None:
         """Wait until all ranks have called this, and leave the processor to others meanwhile."""
 
+    @abstractmethod
+    def share_memory(self, array: Array) -> Array:
+        """Return a copy that the ranks of one machine read, or the array itself."""
+
+    @abstractmethod
+    def release_memory(self) -> None:
+        """Give back the memory of such copies."""
+
     @final
     def in_turn(self, function: Callable[[], T]) -> T:
         """Call a function on rank 0, then on the first of other machines, then on the others."""
@@ -139,6 +147,13 @@ class OneRank(Ranks):
         return [value]
 
     def barrier(self) -> None:
+        """Return at once."""
+
+    def share_memory(self, array: Array) -> Array:
+        """Return the array."""
+        return array
+
+    def release_memory(self) -> None:
         """Return at once."""
 
 

@@ -31,6 +31,7 @@ from plainnet.train.history import Epoch, History
 from plainnet.train.inputs import ClassWeight, FitInputs
 from plainnet.train.members import Members, Metric
 from plainnet.train.row_file import RowStream
+from plainnet.train.shared_training import shared_training
 from plainnet.train.state import CheckpointStore, FitOptions, FitRows, TrainingState
 from plainnet.train.step import TrainStep, stay_finite
 
@@ -230,9 +231,8 @@ def fit(
         _recorded_interrupt(train_step),
         ExitStack() as at_end,
         engine_threads(trained, history.threads, history.engine),
+        shared_training(net, ranks),
     ):
-        net.share_batches(ranks)
-        at_end.callback(net.share_batches, ALONE)
         if space is not None:  # however the training ends, the network gets its weights
             at_end.callback(space.write_back)
         for number in range(state.progress.number, epochs + 1):
