@@ -1,6 +1,7 @@
 """Loading: read data and split them as a configuration says."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from plainnet.data.dataset import Dataset, Source
     from plainnet.data.images import Progress
     from plainnet.data.splits import Folds
+    from plainnet.data.survey import StreamOptions
     from plainnet.data.targets import Task
 
 Data: TypeAlias = "str | Path | pd.DataFrame | tuple[Any, ...] | Dataset"
@@ -49,16 +51,24 @@ def _streamed(
 ) -> "Dataset | None":
     """Return a table that is larger than memory, or a folder of tables."""
     from plainnet.data.memory import is_streamed
-    from plainnet.data.stream import StreamOptions, read_stream
+    from plainnet.data.stream import read_stream
 
     if not isinstance(data, str | Path):
         return None
     path, memory = Path(data), config.memory_bytes
     if not any(ranks.gather(is_streamed(path, config.header, memory, ranks.local_size))):
         return None
+    options = _stream_options(data, config)
+    folder = None if config.cache_dir is None else Path(config.cache_dir)
+    return ranks.in_turn(lambda: read_stream(path, options, folder, progress))
+
+
+def _stream_options(data: "str | Path", config: ResolvedConfig) -> "StreamOptions":
+    from plainnet.data.survey import StreamOptions
+
     if config.group_duplicates:
         raise _not_together(data)
-    options = StreamOptions(
+    return StreamOptions(
         config.target,
         cast("Task | None", config.task),
         cast("Mapping[str, ColumnKind]", config.kind),
@@ -68,29 +78,52 @@ def _streamed(
         config.test_fraction,
         config.validation_fraction,
         config.seed,
-        memory,
+        config.memory_bytes,
     )
-    folder = None if config.cache_dir is None else Path(config.cache_dir)
-    return ranks.in_turn(lambda: read_stream(path, options, folder, progress))
 
 
 def load_folds(
     data: "Data", config: Config, k: int, *, progress: "Progress | None" = None
 ) -> "Folds":
-    """Read data, hold out the test rows that `train` would, and deal the others into folds."""
+    """Read data, hold out the test rows that `train` would, and deal the others into folds.
+
+    Of a table that does not fit in memory, only a sample of the other rows is dealt.
+    """
     from plainnet.data.memory import is_streamed
     from plainnet.data.splits import fold
 
     config = config.resolved(images=are_pictures(data))
     check(config)
     if isinstance(data, str | Path) and is_streamed(Path(data), config.header, config.memory_bytes):
-        raise PlainnetError(
-            f"{str(data)!r} is too large, or a folder, and a search deals all rows of one table "
-            "into folds: give a table with some of its rows, or more memory, and train on all rows "
-            "with the best options"
-        )
+        return _sampled_folds(data, config, k, progress)
     source = _images_in_file(data, config, progress) or _source(data, config, progress)
     return fold(source, k, rng(config, 0), rng(config, 3), test_fraction=config.test_fraction)
+
+
+def _sampled_folds(
+    data: "str | Path", config: ResolvedConfig, k: int, progress: "Progress | None"
+) -> "Folds":
+    """Deal a sample of a table that does not fit in memory into folds."""
+    from plainnet.data.dataset import TableSource
+    from plainnet.data.splits import fold
+    from plainnet.data.survey import sample_stream
+
+    options = _stream_options(data, config)
+    table, target, m = sample_stream(Path(data), options, progress)
+    source = TableSource(
+        table,
+        target=target,
+        task=options.task,
+        kinds=options.kinds,
+        standardize=options.standardize,
+        privacy=options.privacy,
+    )
+    folds = fold(source, k, rng(config, 0), rng(config, 3), test_fraction=0.0)
+    folds.data.notes.append(
+        f"the table is too large for memory, or a folder: the folds hold a sample of {source.m:,} "
+        f"of the {m:,} rows that are not held out"
+    )
+    return replace(folds, sampled=True)
 
 
 def are_pictures(data: "Data") -> bool:

@@ -16,7 +16,7 @@ from plainnet.config import TrainConfig
 from plainnet.data import row_cache, table_stream
 from plainnet.data.memory import is_streamed
 from plainnet.errors import DataError, PlainnetError
-from plainnet.loading import load
+from plainnet.loading import load, load_folds
 from plainnet.nn.losses import BinaryCrossEntropy
 from plainnet.nn.network import mlp
 from plainnet.storage.checkpoints import Checkpoints
@@ -383,6 +383,22 @@ def test_text_among_numbers_names_the_row(tmp_path: Path) -> None:
     path = write(frame, tmp_path / "a.csv")
     with pytest.raises(DataError, match="Data row 2501, column 'x': 'seven' is not a number"):
         load(path, SMALL)
+
+
+def test_folds_of_a_sample_hold_no_row_that_is_held_out(tmp_path: Path) -> None:
+    frame = table(4000)
+    frame["x"] = np.arange(4000.0)  # tells which row it is
+    path, config = write(frame, tmp_path / "a.csv"), replace(SMALL, standardize=False)
+    folds, whole = load_folds(path, config, 3), load(path, config)
+    assert folds.data.test is None
+    assert 0 < folds.data.m < whole.m
+    x = whole.schema.feature_names.index("x")
+    assert whole.test is not None
+    held_out = set(whole.test.X[:, x])
+    assert len(held_out) > 700
+    dealt = [fold.X[:, x] for i in range(3) for fold in (folds.fold(i).train, folds.fold(i).test)]
+    assert not held_out & set(np.concatenate(dealt))
+    assert set(folds.data.train.X[:, x]) < set(whole.stream.rows.all()[0][:, x])
 
 
 def test_what_needs_all_rows_is_refused(tmp_path: Path) -> None:

@@ -30,6 +30,7 @@ class Folds:
     k: int  # number of folds
     make: "Callable[[int], Dataset]"  # encodes the rows of a fold anew
     kept: int  # folds to keep encoded
+    sampled: bool = False  # from data that do not fit in memory
 
     @cached_property
     def fold(self) -> "Callable[[int], Dataset]":

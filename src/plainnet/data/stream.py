@@ -1,68 +1,42 @@
 """Data larger than memory: two passes over a table, from files to a cache of encoded rows.
 
-The first pass computes statistics of the training rows and draws a sample of them; both together
-make the schema. The second writes encoded rows to a `RowCache`, from which `fit` reads them.
+The first pass, a `Survey`, makes the schema. The second writes encoded rows to a `RowCache`, from
+which `fit` reads them.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, final
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
-from plainnet.data.column_kinds import ColumnKind
-from plainnet.data.column_statistics import COUNTED, ColumnStatistics
-from plainnet.data.columns import in_threads
 from plainnet.data.dataset import Dataset, Examples
 from plainnet.data.images import Progress
-from plainnet.data.privacy import DEFAULT_PRIVACY, Privacy
 from plainnet.data.row_cache import RowCache, fingerprint
-from plainnet.data.row_sample import RowSample, uniform
-from plainnet.data.table import Table, absent_column
-from plainnet.data.table_schema import TableSchema, infer_columns
+from plainnet.data.survey import (
+    TEST,
+    TRAIN,
+    VALIDATION,
+    StreamOptions,
+    Survey,
+    draw_parts,
+    most_rows,
+    rows_of,
+    survey_of,
+)
+from plainnet.data.table import Table
+from plainnet.data.table_schema import TableSchema
 from plainnet.data.table_stream import TableStream
-from plainnet.data.targets import Target, Task
+from plainnet.data.targets import Target
 from plainnet.errors import DataError
 from plainnet.formatting import count
 from plainnet.storage.json_reader import JsonReader, listed
 from plainnet.train.row_file import RowFile, RowLayout, RowStream
 
-MOST_ROWS = 100_000  # of a part that is kept in memory: a sample, rows to validate with or to test
-WINDOW = 2**26  # bytes of the rows that are shuffled together, or an eighth of a smaller bound
 _BLOCK, _BLOCKS = 2**16, 1024  # bytes of a block at most, and blocks of a window at least
-_TRAIN, _VALIDATION, _TEST = range(3)
 _PARTS = ("train", "validation", "test", "sample")  # the sample is one of the training rows
-_SPLIT, _SAMPLED = range(2)  # uses of the random numbers of rows
-
-
-@final
-@dataclass(frozen=True)
-class StreamOptions:
-    """How rows are read and split; cached rows are used again only with equal options."""
-
-    target: tuple[str, ...]
-    task: Task | None
-    kinds: Mapping[str, ColumnKind]
-    header: bool
-    standardize: bool
-    privacy: Privacy
-    test_fraction: float
-    validation_fraction: float
-    seed: int
-    memory: int | None  # bytes; by default half of what is free
-
-    @property
-    def window(self) -> int:
-        """The bytes of a window."""
-        return window_bytes(self.memory)
-
-
-def window_bytes(memory: int | None) -> int:
-    """Return the bytes of a window, which are the same on all machines unless memory is given."""
-    return WINDOW if memory is None else min(WINDOW, max(1, memory // 8))
 
 
 def note_parts(unit: str, sizes: Sequence[int], most: int) -> list[str]:
@@ -116,20 +90,6 @@ class Encoding(NamedTuple):
         return self._asdict() | encoded
 
 
-def most_rows(n: int, window: int = WINDOW) -> int:
-    """Return how many rows of n numbers a part in memory has at most."""
-    return max(1_000, min(MOST_ROWS, window // (4 * n)))
-
-
-def rows_of(table: Table, target: Sequence[str]) -> NDArray[np.int64]:
-    """Return the rows that have a target."""
-    for name in target:
-        if name not in table.columns:
-            raise absent_column(name, list(table.columns), "the target")
-    absent = np.any([table[name].absent for name in target], axis=0)
-    return np.flatnonzero(~absent)
-
-
 def read_stream(
     path: Path,
     options: StreamOptions,
@@ -149,11 +109,7 @@ def read_stream(
     reused = cached is not None
     if cached is None:
         total = 2 * stream.estimated_size()[1]
-        survey = _Survey(options)
-        for table in stream:
-            survey.add(table)
-            if progress is not None:
-                progress(min(survey.m, total), total)
+        survey = survey_of(stream, options, progress, total)
         schema, target = survey.schema(), survey.target()
         _Encoder(options, survey, schema, target).write(cache, path, source, progress, total)
         cached = cache.load_written(Encoding.from_json)
@@ -186,98 +142,13 @@ def _dataset(
     )
 
 
-def _parts(options: StreamOptions, first: int, m: int) -> NDArray[np.int8]:
-    """Draw the part of each of m rows; it depends only on the seed and the number of the row."""
-    draws = uniform([options.seed, _SPLIT], first, m)
-    parts = np.full(m, _TRAIN, np.int8)
-    parts[draws < options.test_fraction + options.validation_fraction] = _VALIDATION
-    parts[draws < options.test_fraction] = _TEST
-    return parts
-
-
-@final
-class _Survey:
-    """The first pass: statistics of the training rows, a sample of them, and the parts' sizes."""
-
-    def __init__(self, options: StreamOptions) -> None:
-        self.options, self.names = options, options.target
-        self.m, self.unlabeled, self.sizes = 0, 0, np.zeros(3, np.int64)
-        self.columns: dict[str, ColumnStatistics] = {}
-        self.classes: dict[str, ColumnStatistics] = {}  # of the target in all rows
-        self._categorical: set[str] = set()
-        self._sample: RowSample | None = None
-
-    def add(self, table: Table) -> None:
-        """Take account of some rows."""
-        options = self.options
-        if self._sample is None:
-            self.names = options.target or (list(table.columns)[-1],)
-            self._sample = RowSample(most_rows(len(table.columns), options.window))
-            self.columns = {name: ColumnStatistics(name) for name in table.columns}
-            self.classes = {name: ColumnStatistics(name, COUNTED) for name in self.names}
-        dtypes = {name: getattr(c, "dtype", None) for name, c in table.columns.items()}
-        self._categorical |= {n for n, d in dtypes.items() if isinstance(d, pd.CategoricalDtype)}
-        labeled, m = rows_of(table, self.names), len(table)
-        parts = _parts(options, self.m, m)[labeled]
-        keys = np.full(m, np.inf)
-        train = labeled[parts == _TRAIN]
-        keys[train] = uniform([options.seed, _SAMPLED], self.m, m)[train]
-        self._add_columns(table, train, self.columns, keys)
-        self._add_columns(table, labeled, self.classes, keys)
-        self._sample.add(table, keys)
-        self.m += m
-        self.unlabeled += m - len(labeled)
-        self.sizes += np.bincount(parts, minlength=3)
-
-    @staticmethod
-    def _add_columns(
-        table: Table,
-        rows: NDArray[np.int64],
-        columns: Mapping[str, ColumnStatistics],
-        keys: NDArray[np.float64],
-    ) -> None:
-        """Add some rows to the statistics; rows that the sample must have get the key -1."""
-        if len(rows):
-            some = table.take(rows)
-            shown = in_threads(lambda c: c.add(some[c.name]), columns.values(), len(rows))
-            keys[rows[np.concatenate(shown)]] = -1
-
-    @property
-    def sample(self) -> Table:
-        """The sample of the training rows."""
-        train, _, _ = self.sizes.tolist()
-        if self._sample is None or not train:
-            raise DataError(
-                f"No row is left to train on: of {count(self.m, 'row')}, {self.unlabeled:,} have "
-                "no target, and the others are held out."
-            )
-        return self._sample.table(self._categorical, self.options.header)
-
-    def schema(self) -> TableSchema:
-        """Return the schema of the sample with the statistics of all training rows."""
-        options, table = self.options, self.sample
-        exact = options.privacy == DEFAULT_PRIVACY
-        columns = infer_columns(table, self.names, options.kinds)
-        schema = TableSchema.fitted(columns, table, options.standardize, options.privacy)
-        refined = tuple(self.columns[c.name].refine(c, exact) for c in schema.columns)
-        return replace(schema, columns=refined, rows=int(self.sizes[_TRAIN]))
-
-    def target(self) -> Target:
-        """Return the target of the sample, a regression with the statistics of all rows."""
-        target = Target.infer(self.sample, self.names, self.options.task)
-        if target.task != "regression":
-            return target
-        means, scales = zip(*(self.columns[name].scale(0.0) for name in self.names), strict=True)
-        return replace(target, mean=means, scale=scales)
-
-
 @final
 @dataclass
 class _Encoder:
     """The second pass: writes the encoded rows of each part."""
 
     options: StreamOptions
-    survey: _Survey
+    survey: Survey
     schema: TableSchema
     fitted: Target
     m: int = 0
@@ -297,7 +168,7 @@ class _Encoder:
         self.most = most_rows(n + k, options.window)
         sizes = np.minimum(self.survey.sizes, [self.survey.m, self.most, self.most])
         self.class_counts = np.zeros(len(self.fitted.classes), np.int64)
-        rows = int(sizes.sum() + min(self.most, sizes[_TRAIN]))
+        rows = int(sizes.sum() + min(self.most, sizes[TRAIN]))
         with cache.writing(layout, rows, _PARTS) as writers:
             for table in stream:
                 self._add(table, writers)
@@ -316,22 +187,22 @@ class _Encoder:
     def _add(self, table: Table, writers: Mapping[str, Any]) -> None:
         survey, m = self.survey, len(table)
         labeled = rows_of(table, survey.names)
-        parts = _parts(self.options, self.m, m)[labeled]
+        parts = draw_parts(self.options, self.m, m)[labeled]
         self.m += m
         picked = [self._picked(part, int(np.count_nonzero(parts == part))) for part in range(3)]
-        chosen = parts == _TRAIN
-        for part in (_VALIDATION, _TEST):
+        chosen = parts == TRAIN
+        for part in (VALIDATION, TEST):
             chosen[np.flatnonzero(parts == part)[picked[part]]] = True
         rows = table.take(labeled[chosen])
         parts = parts[chosen]
         if not len(rows):
             return
         X, y = self.schema.transform(rows.without(survey.names)), self.fitted.encode(rows)
-        self.class_counts += self._classes(y[parts == _TRAIN])
+        self.class_counts += self._classes(y[parts == TRAIN])
         y = y.reshape(len(y), -1).astype(np.float32)
         for part, name in enumerate(("train", "validation", "test")):
             writers[name].add(X[parts == part], y[parts == part])
-        train = np.flatnonzero(parts == _TRAIN)[picked[_TRAIN]]
+        train = np.flatnonzero(parts == TRAIN)[picked[TRAIN]]
         writers["sample"].add(X[train], y[train])
 
     def _picked(self, part: int, m: int) -> NDArray[np.bool_]:

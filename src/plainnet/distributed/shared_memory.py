@@ -24,7 +24,7 @@ class SharedMemory:
     Each rank has its own; the address of the first number tells which arrays belong together.
     """
 
-    def __init__(self, comm: MPI.Comm, window: type[MPI.Win]) -> None:
+    def __init__(self, comm: MPI.Intracomm, window: type[MPI.Win]) -> None:
         self.comm, self._allocate = comm, window.Allocate_shared
         self._windows: list[MPI.Win] = []
         self._arrays: dict[int, list[Array]] = {}

@@ -22,7 +22,7 @@ _SAMPLED = 2  # a use of the random numbers of rows
 
 def table_parts(model: Model, schema: "TableSchema", path: Path) -> Iterator[NamedExamples]:
     """Yield the rows of a table that have a target, some at a time."""
-    from plainnet.data.stream import rows_of
+    from plainnet.data.survey import rows_of
     from plainnet.data.table_stream import TableStream
 
     target, m = model.target, 0

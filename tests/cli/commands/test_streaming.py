@@ -3,6 +3,7 @@
 import io
 import json
 import re
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from plainnet.data import images, stream, table_stream
+from plainnet.data import images, survey, table_stream
 
 TRAIN = ("--target", "y", "--hidden", "8", "--epochs", "2", "--out", "m.safetensors")
 
@@ -88,7 +89,7 @@ def test_an_evaluation_scores_all_rows(cli: Callable[..., Any], model: Path) -> 
 def test_the_json_of_a_sample_has_the_scores_of_all_rows(
     cli: Callable[..., Any], model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stream, "MOST_ROWS", 1000)
+    monkeypatch.setattr(survey, "MOST_ROWS", 1000)
     whole = json.loads(cli("evaluate", model, "a.csv", "--json").out)
     sample = json.loads(cli("evaluate", model, "a.csv", "--json", "--memory", "10KB").out)
     assert "all_rows" not in whole
@@ -146,15 +147,29 @@ def test_pictures(cli: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.M
     assert "left out dark/damaged.bmp" in streamed.err
 
 
-def test_a_search_deals_pictures_but_no_streamed_tables(
-    cli: Callable[..., Any], tmp_path: Path
-) -> None:
+def test_a_search_deals_streamed_pictures(cli: Callable[..., Any], tmp_path: Path) -> None:
     write_pictures(tmp_path / "p")
     options = ("--trials", "1", "--folds", "2", "--epochs", "1", "--memory", "20KB", "--size", "8")
     result = cli("search", "p", *options, "--workers", "2")
     assert result.code == 0
     assert "96 rows in 2 folds" in result.out
+
+
+def test_a_search_deals_a_sample_and_trains_on_the_whole_table(
+    cli: Callable[..., Any], tmp_path: Path
+) -> None:
     write(tmp_path / "a.csv")
-    result = cli("search", "a.csv", "--memory", "100KB")
-    assert result.code != 0
-    assert "give a table with some of its rows, or more memory, and train on all" in result.err
+    options = ("--target", "y", "--memory", "100KB", "--trials", "2", "--folds", "2", "--epochs")
+    result = cli("search", "a.csv", *options, "1", "--out", "found.safetensors")
+    assert result.code == 0
+    said = re.search(r"a sample of ([\d,]+) of the ([\d,]+) rows that are not held out", result.out)
+    assert said is not None
+    dealt, rows = said.groups()
+    assert dealt < rows
+    assert f"{dealt} rows in 2 folds" in result.out
+    assert f"Trained on all {rows} rows and evaluated on the held-out rows" in result.out
+    known = cli(*shlex.split(re.findall("Train it: plainnet (.*)", result.out)[0]), "--out", "b")
+    assert known.code == 0
+    assert (tmp_path / "b").read_bytes() == (tmp_path / "found.safetensors").read_bytes()
+    result = cli("search", "a.csv", *options, "1", "--group-duplicates")
+    assert "leave out group_duplicates, or give more memory" in result.err

@@ -39,7 +39,7 @@ from plainnet.distributed.mpi import started_by_mpiexec
 from plainnet.errors import PlainnetError
 from plainnet.evaluate.evaluation import stored_evaluation
 from plainnet.formatting import count
-from plainnet.loading import load_folds
+from plainnet.loading import load, load_folds
 from plainnet.report.html import Table
 from plainnet.search.search import Method, Search, check_search
 from plainnet.search.search import search as run_search
@@ -147,7 +147,7 @@ def search(
     best, result = found.winner, None
     try:
         finished = only is None and found.stopped is None
-        if best is not None and finished and (out is not None or data.data.test is not None):
+        if best is not None and finished and (out is not None or config.test_fraction):
             result = _winner(console, data, best, path)
     finally:
         if json:
@@ -172,11 +172,15 @@ def search(
 
 def _winner(console: Console, data: Folds, best: Trial, path: Path) -> Run:
     """Train the winner on all rows that are not held out, and evaluate it on those that are."""
-    doctor_watch = DoctorWatch(best.config)
+    doctor_watch, dataset = DoctorWatch(best.config), data.data
+    if data.sampled:
+        with reading(console) as progress:
+            dataset = load(path, best.config, progress=progress)
+        print_notes(dataset.notes, console)
     with console.status("training the winner") if console.is_terminal else nullcontext():
         try:
             result = run_training(
-                data.data, best.config, watch=doctor_watch.watch, ready=doctor_watch.ready
+                dataset, best.config, watch=doctor_watch.watch, ready=doctor_watch.ready
             )
         except EvaluationInterrupted as stop:
             result = stop.run
@@ -185,7 +189,7 @@ def _winner(console: Console, data: Folds, best: Trial, path: Path) -> Run:
     result.model.record["data"] = path.resolve().name
     evaluation = stored_evaluation(result.model)
     console.print()
-    text = f"Trial {best.number} is the best. Trained on all {data.data.m:,} rows"
+    text = f"Trial {best.number} is the best. Trained on all {dataset.m:,} rows"
     text += " and evaluated on the held-out rows:" if evaluation else "; no rows are held out."
     print_line(console, text, "bold")
     if evaluation is not None:
