@@ -84,8 +84,8 @@ class RowFile:
         if "_file" in vars(self):
             self._file.close()
 
-    def select(self, rows: Array) -> RowFile:
-        """Return some rows of the file, by their numbers in ascending order."""
+    def select(self, rows: Array | None) -> RowFile:
+        """Return some rows of the file, by their numbers in ascending order, or all."""
         part = RowFile(self.path, self.layout, self.stored, self.checksums, rows)
         part._checked = self._checked
         return part
@@ -180,13 +180,22 @@ class RowStream(NamedTuple):
     reused: bool = False  # whether an earlier training wrote them
 
 
+class _Part(NamedTuple):
+    """Rows of a window, and where each row of the window is among them, -1 for those of others."""
+
+    X: Array
+    y: Array
+    positions: Array  # empty if all are this rank's
+    numbers: Callable[[], Array]
+
+
 @final
 class StreamedBatches(BatchSource):
     """The rows of a file in batches.
 
-    Each epoch takes the blocks of the file in a random order. A window is read at a time, and its
-    rows are shuffled. Ranks deal the blocks among themselves, and each reads its own: a batch has
-    rows of all blocks, and so about as many of every rank.
+    Each epoch takes the blocks of the file in a random order. A window is read at a time, while the
+    network trains on the last, and its rows are shuffled. Ranks deal the blocks among themselves,
+    and each reads its own: a batch has rows of all blocks, and so about as many of every rank.
     """
 
     def __init__(
@@ -201,23 +210,34 @@ class StreamedBatches(BatchSource):
     ) -> None:
         rows, window, *_ = stream
         super().__init__(rows.m, batch_size, transform, dtype, augment, ranks)
-        self.rows, self._targets = rows, targets
+        self.rows = rows.select(rows.selected)  # with a file of its own, which a thread reads
+        self._targets = targets
         self._in_window = max(1, window // self.batch_size)  # batches
-        self._index = np.empty(0, np.intp)
-        self._read(np.arange(len(rows.checksums)), 0, 1)  # a row for its shape
+        self._use(self._gather(np.arange(len(rows.checksums)), 0, 1))  # a row for its shape
 
     def windows(self, rng: np.random.Generator, done: int = 0) -> Iterator[Window]:
         """Yield the windows of one epoch from the one that holds batch `done`."""
+        from concurrent.futures import ThreadPoolExecutor  # slow to import
+
         seed = int(rng.integers(2**63))
         blocks = np.random.default_rng(seed).permutation(len(self.rows.checksums))
         size = self._in_window
-        for first in range(done // size * size, len(self), size):
-            bounds = self.bounds[first : first + size + 1]
-            start, stop = int(bounds[0]), int(bounds[-1])
-            self._load(blocks, start, stop)
-            window = np.random.default_rng([seed, first])
-            order, self.seed = window.permutation(stop - start), int(window.integers(2**63))
-            yield Window(order, bounds - start, first)
+
+        def read(first: int) -> _Part:
+            start, stop = self.bounds[[first, min(first + size, len(self))]].tolist()
+            return self._read(blocks, start, stop)
+
+        with ThreadPoolExecutor(1) as thread:
+            ahead = thread.submit(read, done // size * size)
+            for first in range(done // size * size, len(self), size):
+                self._use(ahead.result())
+                if first + size < len(self):
+                    ahead = thread.submit(read, first + size)
+                bounds = self.bounds[first : first + size + 1]
+                window = np.random.default_rng([seed, first])
+                order = window.permutation(int(bounds[-1] - bounds[0]))
+                self.seed = int(window.integers(2**63))
+                yield Window(order, bounds - bounds[0], first)
 
     def own(self, rows: Array) -> tuple[slice | Array, slice | Array]:
         """Return the rows of a batch that are in this rank's blocks."""
@@ -227,8 +247,8 @@ class StreamedBatches(BatchSource):
         own = np.flatnonzero(index >= 0)
         return own, index[own]
 
-    def _load(self, blocks: Array, start: int, stop: int) -> None:
-        """Read this rank's rows of a window, and let the system read those of the next."""
+    def _read(self, blocks: Array, start: int, stop: int) -> _Part:
+        """Read this rank's rows of a window."""
         rank, size = self.ranks.rank, self.ranks.size
         lengths = self.rows.lengths[blocks]
         ends = np.cumsum(lengths)
@@ -237,14 +257,19 @@ class StreamedBatches(BatchSource):
             """Count the rows of this rank before a row."""
             return int(np.clip(row - ends + lengths, 0, lengths)[rank::size].sum())
 
-        first, last, following = map(before, (start, stop, 2 * stop - start))
+        part = self._gather(blocks[rank::size], before(start), before(stop))
         if size > 1:
             owns = np.searchsorted(ends, np.arange(start, stop), "right") % size == rank
-            self._index = np.where(owns, np.cumsum(owns) - 1, -1)
-        self._read(blocks[rank::size], first, last)
-        self.rows.prepare(blocks[rank::size], last, following)
+            part = part._replace(positions=np.where(owns, np.cumsum(owns) - 1, -1))
+        return part
 
-    def _read(self, blocks: Array, start: int, stop: int) -> None:
-        self.X = self.y = np.empty(0)  # frees the last window before the next takes memory
-        self.X, y = self.rows.gather(blocks, start, stop)
-        self.y, self.weight = self._targets(y, partial(self.rows.numbers, blocks, start, stop))
+    def _gather(self, blocks: Array, start: int, stop: int) -> _Part:
+        """Read the rows from `start` to `stop` of some blocks."""
+        self.rows.prepare(blocks, start, stop)
+        X, y = self.rows.gather(blocks, start, stop)
+        return _Part(X, y, np.empty(0, np.intp), partial(self.rows.numbers, blocks, start, stop))
+
+    def _use(self, part: _Part) -> None:
+        """Take the next window."""
+        self.X, y, self._index, numbers = part
+        self.y, self.weight = self._targets(y, numbers)
