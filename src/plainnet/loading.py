@@ -9,7 +9,7 @@ import numpy as np
 
 from plainnet.build import check
 from plainnet.config import Config, ResolvedConfig, privacy_of, rng
-from plainnet.errors import DataError, PlainnetError
+from plainnet.errors import DataError
 from plainnet.nn.ranks import ALONE, Ranks
 
 if TYPE_CHECKING:
@@ -58,16 +58,14 @@ def _streamed(
     path, memory = Path(data), config.memory_bytes
     if not any(ranks.gather(is_streamed(path, config.header, memory, ranks.local_size))):
         return None
-    options = _stream_options(data, config)
+    options = _stream_options(config)
     folder = None if config.cache_dir is None else Path(config.cache_dir)
     return ranks.in_turn(lambda: read_stream(path, options, folder, progress))
 
 
-def _stream_options(data: "str | Path", config: ResolvedConfig) -> "StreamOptions":
+def _stream_options(config: ResolvedConfig) -> "StreamOptions":
     from plainnet.data.survey import StreamOptions
 
-    if config.group_duplicates:
-        raise _not_together(data)
     return StreamOptions(
         config.target,
         cast("Task | None", config.task),
@@ -78,6 +76,7 @@ def _stream_options(data: "str | Path", config: ResolvedConfig) -> "StreamOption
         config.test_fraction,
         config.validation_fraction,
         config.seed,
+        config.group_duplicates,
         config.memory_bytes,
     )
 
@@ -107,14 +106,16 @@ def _sampled_folds(
     from plainnet.data.dataset import TableSource
     from plainnet.data.splits import fold
     from plainnet.data.survey import sample_stream
+    from plainnet.evaluate.duplicates import near_duplicate_groups
 
-    options = _stream_options(data, config)
+    options = _stream_options(config)
     table, target, m = sample_stream(Path(data), options, progress)
     source = TableSource(
         table,
         target=target,
         task=options.task,
         kinds=options.kinds,
+        group=near_duplicate_groups if options.group else None,
         standardize=options.standardize,
         privacy=options.privacy,
     )
@@ -152,17 +153,13 @@ def _images_in_file(
         return None
     image_options({"target": config.target, "task": config.task, "kinds": config.kind})
     if config.group_duplicates:
-        raise _not_together(data)
+        raise DataError(
+            f"{str(data)!r} does not fit in memory, so that its pictures cannot be compared with "
+            "each other: leave out group_duplicates, or give more memory"
+        )
     folder = None if config.cache_dir is None else Path(config.cache_dir)
     options = config.strict, config.standardize, memory, folder, progress
     return ranks.in_turn(lambda: StreamedImages(path, size, *options))
-
-
-def _not_together(data: "str | Path") -> PlainnetError:
-    return PlainnetError(
-        f"{str(data)!r} does not fit in memory, so that its rows cannot be compared with each "
-        "other: leave out group_duplicates, or give more memory"
-    )
 
 
 def _source(data: "Data", config: ResolvedConfig, progress: "Progress | None") -> "Source":

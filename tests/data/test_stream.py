@@ -401,11 +401,36 @@ def test_folds_of_a_sample_hold_no_row_that_is_held_out(tmp_path: Path) -> None:
     assert set(folds.data.train.X[:, x]) < set(whole.stream.rows.all()[0][:, x])
 
 
+@pytest.mark.parametrize("name", ["rows.csv", "rows.csv.gz", "rows.parquet", "rows"])
+def test_grouped_copies_are_in_one_part(name: str, tmp_path: Path) -> None:
+    frame = table(400)
+    frame["id"] = range(400)
+    copies = pd.concat([frame] * 5).sample(frac=1, random_state=0, ignore_index=True)
+    path = write(copies, tmp_path / name)
+    config = replace(SMALL, validation_fraction=0.2, test_fraction=0.2)
+
+    def rows_in_two_parts(config: TrainConfig) -> int:
+        data = load(path, config)
+        assert data.stream is not None
+        assert data.validation is not None
+        assert data.test is not None
+        parts = data.stream.rows.all()[0], data.validation.X, data.test.X
+        sizes = np.array([len(part) for part in parts])
+        assert (np.abs(sizes / 2000 - [0.6, 0.2, 0.2]) < 0.07).all()
+        different = [{row.tobytes() for row in part} for part in parts]
+        return sum(map(len, different)) - len(set().union(*different))
+
+    assert rows_in_two_parts(config) > 200
+    assert rows_in_two_parts(replace(config, group_duplicates=True)) == 0
+    seeds = (load(path, replace(config, group_duplicates=True, seed=s)).test for s in (1, 2))
+    first, second = (part.X.tobytes() for part in seeds if part)
+    assert first != second
+
+
 def test_what_needs_all_rows_is_refused(tmp_path: Path) -> None:
     path = write(table(), tmp_path / "a.csv")
     for change, message in (
         ({"batch_size": "full"}, "do not fit in memory together: give a batch size"),
-        ({"group_duplicates": True}, "leave out group_duplicates, or give more memory"),
     ):
         with pytest.raises(PlainnetError, match=message):
             train(path, replace(SMALL, **change), evaluate=False)

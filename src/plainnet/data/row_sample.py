@@ -1,4 +1,4 @@
-"""Random numbers of rows by their position, and a random sample of rows that are read in parts."""
+"""Random numbers of rows by position or content, and a random sample of rows read in parts."""
 
 from collections.abc import Sequence
 from typing import Any, final
@@ -20,6 +20,28 @@ def uniform(seed: Sequence[int], first: int, m: int) -> NDArray[np.float64]:
     drawn = [np.random.default_rng([*seed, block]).random(_BLOCK) for block in blocks]
     start = first % _BLOCK
     return np.concatenate(drawn)[start : start + m]
+
+
+def uniform_by_content(seed: Sequence[int], table: Table) -> NDArray[np.float64]:
+    """Return a random number below 1 of each row, the same for rows of equal cells."""
+    start = np.random.SeedSequence(seed).generate_state(1, np.uint64)
+    hashes = np.repeat(start, len(table))
+    for name in table.columns:
+        hashes = pd.util.hash_array(hashes + _hashes(table[name]))
+    return (hashes >> np.uint64(11)).astype(np.float64) * 2.0**-53
+
+
+def _hashes(cells: Cells) -> NDArray[np.uint64]:
+    """Return a hash of each cell; it depends on the spelling of text."""
+    entries = cells.entries
+    if isinstance(entries, np.ndarray):
+        values = entries.astype(np.float64) + 0.0  # -0 becomes 0
+    else:
+        values = entries.to_numpy(zero_copy_only=False)
+    hashes = pd.util.hash_array(values, categorize=False)
+    if cells.index is not None:
+        hashes = np.append(hashes, np.uint64(0))[cells.index]
+    return np.where(cells.absent, np.uint64(0), hashes)
 
 
 @final

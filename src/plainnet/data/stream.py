@@ -163,7 +163,8 @@ class _Encoder:
         k = 1 if target.task in ("binary", "multiclass") else target.n_out
         block = min(_BLOCK, max(1, options.window // _BLOCKS))
         layout = RowLayout((n,), "float32", k, max(1, block // (4 * (n + k))))
-        text = {*self.schema.text_columns, *self.survey.names} if options.header else None
+        typed = options.header and not options.group  # groups are rows of equal text
+        text = {*self.schema.text_columns, *self.survey.names} if typed else None
         stream = TableStream(path, options.header, text)
         self.most = most_rows(n + k, options.window)
         sizes = np.minimum(self.survey.sizes, [self.survey.m, self.most, self.most])
@@ -187,7 +188,7 @@ class _Encoder:
     def _add(self, table: Table, writers: Mapping[str, Any]) -> None:
         survey, m = self.survey, len(table)
         labeled = rows_of(table, survey.names)
-        parts = draw_parts(self.options, self.m, m)[labeled]
+        parts = draw_parts(self.options, survey.names, self.m, table)[labeled]
         self.m += m
         picked = [self._picked(part, int(np.count_nonzero(parts == part))) for part in range(3)]
         chosen = parts == TRAIN

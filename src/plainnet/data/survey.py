@@ -17,7 +17,7 @@ from plainnet.data.column_statistics import COUNTED, ColumnStatistics
 from plainnet.data.columns import in_threads
 from plainnet.data.images import Progress
 from plainnet.data.privacy import DEFAULT_PRIVACY, Privacy
-from plainnet.data.row_sample import RowSample, uniform
+from plainnet.data.row_sample import RowSample, uniform, uniform_by_content
 from plainnet.data.table import Table, absent_column
 from plainnet.data.table_schema import TableSchema, infer_columns
 from plainnet.data.table_stream import TableStream
@@ -45,6 +45,7 @@ class StreamOptions:
     test_fraction: float
     validation_fraction: float
     seed: int
+    group: bool  # whether rows of equal features are in one part
     memory: int | None  # bytes; by default half of what is free
 
     @property
@@ -93,9 +94,15 @@ def survey_of(
     return survey
 
 
-def draw_parts(options: StreamOptions, first: int, m: int) -> NDArray[np.int8]:
-    """Draw the part of each of m rows; it depends only on the seed and the number of the row."""
-    draws = uniform([options.seed, _SPLIT], first, m)
+def draw_parts(
+    options: StreamOptions, target: Sequence[str], first: int, table: Table
+) -> NDArray[np.int8]:
+    """Draw the part of each row, by the seed and the number of the row, or its features."""
+    seed, m = [options.seed, _SPLIT], len(table)
+    if options.group:
+        draws = uniform_by_content(seed, table.without(target))
+    else:
+        draws = uniform(seed, first, m)
     parts = np.full(m, TRAIN, np.int8)
     parts[draws < options.test_fraction + options.validation_fraction] = VALIDATION
     parts[draws < options.test_fraction] = TEST
@@ -125,7 +132,7 @@ class Survey:
         dtypes = {name: getattr(c, "dtype", None) for name, c in table.columns.items()}
         self._categorical |= {n for n, d in dtypes.items() if isinstance(d, pd.CategoricalDtype)}
         labeled, m = rows_of(table, self.names), len(table)
-        parts = draw_parts(options, self.m, m)[labeled]
+        parts = draw_parts(options, self.names, self.m, table)[labeled]
         keys = np.full(m, np.inf)
         train = labeled[parts == TRAIN]
         keys[train] = uniform([options.seed, _SAMPLED], self.m, m)[train]

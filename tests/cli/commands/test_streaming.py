@@ -171,5 +171,3 @@ def test_a_search_deals_a_sample_and_trains_on_the_whole_table(
     known = cli(*shlex.split(re.findall("Train it: plainnet (.*)", result.out)[0]), "--out", "b")
     assert known.code == 0
     assert (tmp_path / "b").read_bytes() == (tmp_path / "found.safetensors").read_bytes()
-    result = cli("search", "a.csv", *options, "1", "--group-duplicates")
-    assert "leave out group_duplicates, or give more memory" in result.err
