@@ -176,7 +176,7 @@ def _winner(console: Console, data: Folds, best: Trial, path: Path) -> Run:
     if data.sampled:
         with reading(console) as progress:
             dataset = load(path, best.config, progress=progress)
-        print_notes(dataset.notes, console)
+        print_notes([note for note in dataset.notes if note not in data.data.notes], console)
     with console.status("training the winner") if console.is_terminal else nullcontext():
         try:
             result = run_training(
