@@ -370,7 +370,7 @@ def test_lines_of_code_of_nn_optim_and_train():
     }
     extensions = sum(sizes.pop(module) for module in EXTENSIONS.split())
     assert sum(sizes.values()) <= 2400, sizes
-    assert extensions <= 976
+    assert extensions <= 982
 
 
 def test_engine_has_at_most_1970_lines_of_code():

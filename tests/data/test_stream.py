@@ -4,6 +4,7 @@ import gzip
 import json
 import subprocess
 import sys
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -399,6 +400,23 @@ def test_folds_of_a_sample_hold_no_row_that_is_held_out(tmp_path: Path) -> None:
     dealt = [fold.X[:, x] for i in range(3) for fold in (folds.fold(i).train, folds.fold(i).test)]
     assert not held_out & set(np.concatenate(dealt))
     assert set(folds.data.train.X[:, x]) < set(whole.stream.rows.all()[0][:, x])
+
+
+def test_without_threads_the_bytes_are_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(table(3000), tmp_path / "a.csv")
+    config = replace(SMALL, memory="20KB", epochs=2)
+    expected = train(path, config, evaluate=False).model.net.params.theta
+
+    def fail(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", fail)
+    got = train(path, config, evaluate=False)
+    np.testing.assert_array_equal(got.model.net.params.theta, expected)
+    assert got.data.stream is not None
+    assert got.data.stream.window < got.data.m / 3
 
 
 @pytest.mark.parametrize("name", ["rows.csv", "rows.csv.gz", "rows.parquet", "rows"])

@@ -227,12 +227,18 @@ class StreamedBatches(BatchSource):
             start, stop = self.bounds[[first, min(first + size, len(self))]].tolist()
             return self._read(blocks, start, stop)
 
+        def begin(first: int) -> Callable[[], _Part]:
+            try:
+                return thread.submit(read, first).result
+            except RuntimeError:  # a thread cannot start
+                return partial(read, first)
+
         with ThreadPoolExecutor(1) as thread:
-            ahead = thread.submit(read, done // size * size)
+            following = begin(done // size * size)
             for first in range(done // size * size, len(self), size):
-                self._use(ahead.result())
+                self._use(following())
                 if first + size < len(self):
-                    ahead = thread.submit(read, first + size)
+                    following = begin(first + size)
                 bounds = self.bounds[first : first + size + 1]
                 window = np.random.default_rng([seed, first])
                 order = window.permutation(int(bounds[-1] - bounds[0]))
