@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from plainnet.data.images import Progress
     from plainnet.data.splits import Folds
     from plainnet.data.survey import StreamOptions
+    from plainnet.data.table import Table
     from plainnet.data.targets import Task
 
 Data: TypeAlias = "str | Path | pd.DataFrame | tuple[Any, ...] | Dataset"
@@ -103,22 +104,11 @@ def _sampled_folds(
     data: "str | Path", config: ResolvedConfig, k: int, progress: "Progress | None"
 ) -> "Folds":
     """Deal a sample of a table that does not fit in memory into folds."""
-    from plainnet.data.dataset import TableSource
     from plainnet.data.splits import fold
     from plainnet.data.survey import sample_stream
-    from plainnet.evaluate.duplicates import near_duplicate_groups
 
-    options = _stream_options(config)
-    table, target, m = sample_stream(Path(data), options, progress)
-    source = TableSource(
-        table,
-        target=target,
-        task=options.task,
-        kinds=options.kinds,
-        group=near_duplicate_groups if options.group else None,
-        standardize=options.standardize,
-        privacy=options.privacy,
-    )
+    table, m = sample_stream(Path(data), _stream_options(config), progress)
+    source = _source(table, config, progress)
     folds = fold(source, k, rng(config, 0), rng(config, 3), test_fraction=0.0)
     folds.data.notes.append(
         f"the table is too large for memory, or a folder: the folds hold a sample of {source.m:,} "
@@ -162,7 +152,7 @@ def _images_in_file(
     return ranks.in_turn(lambda: StreamedImages(path, size, *options))
 
 
-def _source(data: "Data", config: ResolvedConfig, progress: "Progress | None") -> "Source":
+def _source(data: "Data | Table", config: ResolvedConfig, progress: "Progress | None") -> "Source":
     from plainnet.data.arrays import array_frame, image_source
     from plainnet.data.dataset import TableSource, read_source
     from plainnet.evaluate.duplicates import near_duplicate_groups

@@ -75,11 +75,11 @@ def rows_of(table: Table, target: Sequence[str]) -> NDArray[np.int64]:
 
 def sample_stream(
     path: Path, options: StreamOptions, progress: Progress | None = None
-) -> tuple[Table, tuple[str, ...], int]:
-    """Draw rows of those that `read_stream` trains on; return also the target and their number."""
+) -> tuple[Table, int]:
+    """Draw rows of those that `read_stream` trains on; return also how many these are."""
     stream = TableStream(path, options.header)
     survey = survey_of(stream, options, progress, stream.estimated_size()[1])
-    return survey.sample, tuple(survey.names), int(survey.sizes[TRAIN])
+    return survey.sample, int(survey.sizes[TRAIN])
 
 
 def survey_of(

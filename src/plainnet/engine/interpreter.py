@@ -24,7 +24,7 @@ LOSS, WEIGHT, METRIC, ROWS, VALUE = range(5)
 
 @exact
 def multiply(kind, gemm, n, k, m, x, y, p, q, how, scratch, theta, grad, work):
-    """Run the forward or backward pass of a dense layer; with scratch memory, turn X first."""
+    """Run the forward or backward pass of a dense layer; with scratch memory, transpose X."""
     by_rows = how == op.BLAS_ROWS
     X = block(work, x, m, n) if by_rows else block(work, x, n, m)
     W, Z = block(theta, p, k, n), block(work, y, k, m)
@@ -33,7 +33,7 @@ def multiply(kind, gemm, n, k, m, x, y, p, q, how, scratch, theta, grad, work):
         A, turn_A, B, turn_B, C = W, True, Z, False, X
     elif kind == -op.DENSE:
         if scratch:
-            X, by_rows = layer.turned(X, block(work, scratch, m, n)), True
+            X, by_rows = layer.transposed(X, block(work, scratch, m, n)), True
         A, turn_A, B, turn_B, C = Z, False, X, not by_rows, block(grad, p, k, n)
         layer.row_sums(Z, grad[q : q + k])
     if how:
@@ -55,7 +55,7 @@ def row_dense(gemm, n, k, m, x, y, p, q, s, theta, work):
     """Z = A^T F^T + b; F has a row for each row, or lies in panels, and A^T is kept."""
     A, b, Z = block(theta, p, n, k), theta[q : q + k], block(work, y, k, m)
     if s:
-        layer.turned(A, block(work, s, k, n))
+        layer.transposed(A, block(work, s, k, n))
         pictures.mix_panels(work[s : s + k * n], b, n, m, work[x:], work[y:])
     else:
         product(gemm, A, True, block(work, x, m, n), True, Z)

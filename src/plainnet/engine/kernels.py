@@ -32,7 +32,7 @@ def gather_rows(source, order, Y):
 
 
 @fast
-def turned(A, T):
+def transposed(A, T):
     """T = A^T; return T."""
     for i in range(len(T)):
         for j in range(len(A)):

@@ -43,7 +43,7 @@ ALIGNED = 16  # numbers at whose multiples arrays begin
 # BLAS multiplies where a product is large (measured): it is up to three times as fast as loops.
 LARGE, NARROW = 2**17, 20
 # Up to here, OpenBLAS computes A B up to twice as fast as A B^T with AVX-512 (measured).
-FASTER_IF_TURNED = 10**6
+FASTER_TRANSPOSED = 10**6
 
 
 class Training(NamedTuple):
@@ -286,7 +286,7 @@ class Program:
                     _, height, _, _ = op.padded_shape(f.shape, self.m)
                     self.code.append(f._replace(kind=op.PAD, y=padded, split=height))
                     x = padded
-                c = (*f.c, float(other)) if self._is_faster_if_turned(f) else f.c
+                c = (*f.c, float(other)) if self._is_faster_transposed(f) else f.c
                 self.code.append(f._replace(kind=-f.kind, x=x, y=d, split=tiles, c=c))
                 if i > last:
                     if f.shape[11] > 1:
@@ -309,9 +309,9 @@ class Program:
                 x = f.y if f.kind in IN_PLACE.values() else f.p if f.kind == op.DROPOUT else f.x
                 self.code.append(f._replace(kind=-f.kind, x=x, y=d))
 
-    def _is_faster_if_turned(self, f: Instruction) -> bool:
+    def _is_faster_transposed(self, f: Instruction) -> bool:
         """Return whether the gradient of a dense layer is faster with a copy of X^T."""
-        few = f.n * f.k * self.m <= FASTER_IF_TURNED and f.n <= self.width
+        few = f.n * f.k * self.m <= FASTER_TRANSPOSED and f.n <= self.width
         return f.kind == op.DENSE and f.s == op.BLAS and few and op.VECTOR > op.SMALL
 
     def _update(self, optimizer: Optimizer, l2: float, clip_norm: float | None) -> None:
