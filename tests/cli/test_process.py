@@ -69,6 +69,17 @@ def test_same_seed_same_bytes_in_two_processes(
     assert first.read_bytes() == second.read_bytes()
 
 
+def test_scikit_learn_is_imported_by_another_process(survey: Path, tmp_path: Path) -> None:
+    code = "import sys; from plainnet.cli import main; print(main(), 'sklearn' in sys.modules)"
+    options = f"train {survey} --hidden 4 --epochs 2 --out {tmp_path / 'a.safetensors'}"
+    done = subprocess.run(
+        [sys.executable, "-c", code, *options.split()], capture_output=True, text=True, timeout=60
+    )
+    assert done.stdout.endswith("0 False\n"), done.stderr
+    assert "HistGradientBoosting" in done.stdout
+    assert done.stderr == ""
+
+
 def test_one_line_per_epoch_when_piped(survey: Path, tmp_path: Path) -> None:
     done = run("train", survey, "--epochs", 7, *QUICK, cwd=tmp_path)
     assert sum(line.startswith("epoch ") for line in done.stdout.splitlines()) == 7

@@ -19,6 +19,7 @@ from plainnet.data.splits import Folds
 from plainnet.engine.blas_threads import available_threads, blas_libraries
 from plainnet.errors import PlainnetError
 from plainnet.evaluate.evaluation import Scores as RowScores
+from plainnet.evaluate.processes import without_ctrl_c
 from plainnet.search.trial import Baseline, Trial, score_baselines, score_trial
 
 if TYPE_CHECKING:
@@ -89,13 +90,8 @@ class Workers(AbstractContextManager["Workers"]):
 
     def _submit(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Submit a call; processes that start for it ignore Ctrl-C, because the pipe ends them."""
-        if os.name != "posix":
+        with without_ctrl_c():
             return self._pool.submit(function, *arguments)
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        try:
-            return self._pool.submit(function, *arguments)
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 # --- in a worker ---------------------------------------------------------------------------------

@@ -1,6 +1,9 @@
 """Gradient boosting among the baselines: only where scikit-learn is installed, and on few rows."""
 
 import builtins
+import multiprocessing
+import signal
+import sys
 
 import numpy as np
 import pandas as pd
@@ -10,8 +13,9 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from plainnet import Model, TrainConfig
 from plainnet.data.dataset import Examples
 from plainnet.data.targets import Target
+from plainnet.errors import PlainnetError
 from plainnet.evaluate.baselines import boosting
-from plainnet.evaluate.baselines.boosting import fit_boosting
+from plainnet.evaluate.baselines.boosting import boosting_ahead, fit_boosting
 from plainnet.evaluate.evaluation import stored_evaluation
 from plainnet.training import train
 
@@ -76,10 +80,83 @@ def test_it_is_left_out(reason, monkeypatch):
 
 def test_many_rows_are_sampled(monkeypatch):
     monkeypatch.setattr(boosting, "MOST_CELLS", 3 * 120)
-    seen = []
+    seen, fit = [], HistGradientBoostingClassifier.fit
     monkeypatch.setattr(
-        HistGradientBoostingClassifier, "fit", lambda self, X, y: seen.append(X) or self
+        HistGradientBoostingClassifier, "fit", lambda self, X, y: seen.append(X) or fit(self, X, y)
     )
     fit_boosting(Target("binary", ("y",), ("a", "b")), Examples(X, CHECKER * 1.0))
     assert seen[0].shape == (120, 3)
     assert len(np.unique(seen[0], axis=0)) == 120
+
+
+@pytest.fixture
+def ahead(monkeypatch):
+    """Begin a process for the trees, as where scikit-learn is not imported yet."""
+    monkeypatch.delitem(sys.modules, "sklearn.ensemble")
+    with boosting_ahead(True) as begin:
+        yield begin
+
+
+TARGETS = {
+    "binary": (Target("binary", ("y",), ("a", "b")), CHECKER * 1.0),
+    "multiclass": (Target("multiclass", ("y",), ("a", "b", "c")), CHECKER + (X[:, 2] > 0)),
+    "regression": (Target("regression", ("y",)), X[:, 0] + X[:, 1] * X[:, 2]),
+}
+
+
+@pytest.mark.parametrize("task", TARGETS)
+@pytest.mark.parametrize("begun", [False, True])
+def test_another_process_computes_the_same(task, begun, ahead, monkeypatch):
+    target, y = TARGETS[task]
+    rows, other = Examples(X, y), Examples(X[:200], y[:200])
+    if begun:
+        ahead(target, rows)
+    trees = [fit_boosting(target, some) for some in (rows, other)]
+    assert "sklearn.ensemble" not in sys.modules
+    monkeypatch.setattr(boosting, "_MOST_SENT", 150)
+    there = [some.predict(X) for some in trees]
+    with boosting_ahead(False):
+        here = [fit_boosting(target, some).predict(X) for some in (rows, other)]
+    np.testing.assert_array_equal(there, here)
+
+
+def helper():
+    """Return the process for the trees."""
+    [process] = [child for child in multiprocessing.active_children() if child.daemon]
+    return process
+
+
+def test_the_other_process_may_be_killed(ahead):
+    target, y = TARGETS["binary"]
+    trees = fit_boosting(target, Examples(X, y))
+    helper().kill()
+    with pytest.raises(PlainnetError, match="the process of HistGradientBoosting has ended"):
+        trees.predict(X)
+    here = fit_boosting(target, Examples(X, y))
+    assert "sklearn.ensemble" in sys.modules
+    assert here.predict(X).shape == (400, 1)
+
+
+def test_errors_of_the_other_process_are_raised_here(ahead):
+    target, y = TARGETS["regression"]
+    with pytest.raises(ValueError, match="NaN"):
+        fit_boosting(target, Examples(X, np.where(CHECKER, np.nan, y)))
+
+
+def test_the_other_process_ends_at_once(monkeypatch):
+    monkeypatch.delitem(sys.modules, "sklearn.ensemble")
+    with boosting_ahead(True):
+        process = helper()
+    process.join(5)
+    assert process.exitcode == -signal.SIGTERM
+
+
+@pytest.mark.parametrize("reason", ["not wanted", "not installed", "imported"])
+def test_no_process_is_begun(reason, monkeypatch):
+    if reason == "not installed":
+        monkeypatch.setattr(boosting, "find_spec", lambda name: None)
+    if reason != "imported":
+        monkeypatch.delitem(sys.modules, "sklearn.ensemble")
+    before = multiprocessing.active_children()
+    with boosting_ahead(reason != "not wanted"):
+        assert multiprocessing.active_children() == before

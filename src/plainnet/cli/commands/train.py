@@ -36,6 +36,7 @@ from plainnet.cli.train_job import Job
 from plainnet.config import Config
 from plainnet.diagnose.watch import DoctorWatch
 from plainnet.errors import PlainnetError, TrainingError
+from plainnet.evaluate.baselines.boosting import boosting_ahead
 from plainnet.evaluate.evaluation import stored_evaluation
 from plainnet.formatting import count, number
 from plainnet.nn.network import Sequential
@@ -179,7 +180,11 @@ def _train(
     n_notes = 0
     result: Run | None = None
     try:
-        with reading(console) as progress, TrainingDisplay(console) as display:
+        with (
+            reading(console) as progress,
+            TrainingDisplay(console) as display,
+            boosting_ahead(path.is_file() and config.test_fraction > 0) as begin_boosting,
+        ):
 
             def ready(data: "Dataset", net: Sequential) -> None:
                 nonlocal n_notes
@@ -190,6 +195,8 @@ def _train(
                 show_ranks(console, ranks, checkpoints)
                 display.start(data.target)
                 doctor_watch.ready(data, net)
+                if data.test is not None:
+                    begin_boosting(data.target, data.train)
                 if checkpoint is not None:
                     with checkpoints.validated() as content:
                         doctor_watch.restore(content)
