@@ -1,10 +1,9 @@
 """Arrays in memory as tables and pictures."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from plainnet.data.dataset import Examples, ImageSource, class_numbers, image_options
@@ -12,6 +11,9 @@ from plainnet.data.images import check_images
 from plainnet.data.read_table import read_frame
 from plainnet.data.targets import Target
 from plainnet.errors import DataError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def image_source(
@@ -45,7 +47,7 @@ def _pictures(X: ArrayLike, y: ArrayLike) -> tuple[NDArray[np.uint8], NDArray[An
     return X, y
 
 
-def array_frame(X: ArrayLike, y: ArrayLike) -> tuple[tuple[str, ...], pd.DataFrame]:
+def array_frame(X: ArrayLike, y: ArrayLike) -> "tuple[tuple[str, ...], pd.DataFrame]":
     """Return the names of the targets, and a table with columns x0, x1, ... and y or y0, y1, ..."""
     frame, y = read_frame(np.asarray(X)), np.asarray(y)
     if y.ndim not in (1, 2) or len(y) != len(frame):

@@ -125,8 +125,10 @@ def spellings(levels: Sequence[str]) -> list[tuple[int, int]]:
 
 def _median(values: NDArray[np.float64]) -> float:
     """Return what `np.median` does, without its fixed cost for each column."""
-    middle = (len(values) - 1) // 2, len(values) // 2
-    return float(np.partition(values, middle)[[*middle]].mean())
+    middle = len(values) // 2
+    halves = np.partition(values, middle)  # with two places, it takes four times as long
+    below = halves[middle] if len(values) % 2 else halves[:middle].max()
+    return float((below + halves[middle]) / 2)
 
 
 @final

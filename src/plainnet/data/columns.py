@@ -7,17 +7,20 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cache
 from numbers import Integral, Real
-from typing import Any, Generic, Self, TypeVar, final
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, final
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 from pyarrow import compute
 
 from plainnet.errors import DataError
 from plainnet.storage.json_reader import shortened
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MISSING = frozenset(  # spellings of a missing cell, without spaces around it
     {"", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NAN", "-nan", "-NaN"}
@@ -26,7 +29,6 @@ MISSING = frozenset(  # spellings of a missing cell, without spaces around it
 YES_NO_PAIRS = (("no", "yes"), ("n", "y"), ("false", "true"), ("f", "t"), ("off", "on"))
 MANY = 20  # distinct values; more are many, in every rule that infers a kind or a task
 
-_MISSING = {kind: pa.array(sorted(MISSING), kind) for kind in (pa.string(), pa.large_string())}
 ANSWERS = {text: float(i) for pair in (*YES_NO_PAIRS, ("0", "1")) for i, text in enumerate(pair)}
 _PLAIN = r"^-?([0-9]+{0}?[0-9]*|{0}[0-9]+)([eE][+-]?[0-9]+)?$"  # a number as Arrow reads it
 _MOSTLY = 0.9  # share of numbers from which the other values of a column count as mistakes
@@ -93,12 +95,14 @@ class Cells:
     index: NDArray[np.int64] | None = None
 
     @classmethod
-    def read(cls, column: pd.Series) -> Self:
+    def read(cls, column: "pd.Series") -> Self:
         """Read a DataFrame's column, typed or text, with missing cells in any spelling.
 
         A row's number is its index label + 1 where labels are integers, so that it survives a
         selection of rows, and otherwise its position, from 1.
         """
+        import pandas as pd
+
         labels = column.index
         numbered = pd.api.types.is_integer_dtype(labels.dtype)
         rows = (labels.to_numpy() if numbered else np.arange(len(labels))) + 1
@@ -149,7 +153,9 @@ class Cells:
             codes = np.append(np.cumsum(used) - 1, -1)  # the last one for -1
             return codes[self.index], _taken(self.entries, np.flatnonzero(used))
         if isinstance(self.entries, np.ndarray):
-            codes, distinct = pd.factorize(self.entries)
+            from pandas import factorize
+
+            codes, distinct = factorize(self.entries)
             return codes, distinct
         coded = self.entries.dictionary_encode()
         return coded.indices, coded.dictionary
@@ -312,8 +318,13 @@ def in_threads(function: Callable[[T], R], parts: Iterable[T], m: int) -> list[R
 def clean_text(text: Any) -> Any:
     """Drop spaces around the cells of an Arrow array of text, and make missing cells null."""
     trimmed = compute.utf8_trim_whitespace(text) if may_hold_spaces(text) else text
-    absent = compute.is_in(trimmed, _MISSING[trimmed.type])
+    absent = compute.is_in(trimmed, _missing(trimmed.type))
     return compute.if_else(absent, None, trimmed) if absent.true_count else trimmed
+
+
+@cache
+def _missing(kind: Any) -> Any:
+    return pa.array(sorted(MISSING), kind)
 
 
 def may_hold_spaces(text: Any) -> bool:
@@ -365,8 +376,10 @@ def _has_leading_zeros(text: Any) -> bool:
     return bool(((second >= ord("0")) & (second <= ord("9"))).any())
 
 
-def _read(column: pd.Series, rows: NDArray[Any]) -> tuple[Any, NDArray[np.int64] | None]:
+def _read(column: "pd.Series", rows: NDArray[Any]) -> tuple[Any, NDArray[np.int64] | None]:
     """Return entries and index: integers exact, floats as float64, all else as text."""
+    import pandas as pd
+
     kind = column.dtype.kind
     if isinstance(column.dtype, pd.CategoricalDtype):
         levels = Cells.read(pd.Series(column.cat.categories, name=column.name))
@@ -403,6 +416,8 @@ def _is_number(value: object, text: str | None) -> bool:
 
 def _cell_text(value: object, name: object, row: int) -> str | None:
     """Return one cell as text; None where it is missing."""
+    import pandas as pd
+
     if isinstance(value, str):
         return value
     if isinstance(value, np.datetime64 | np.timedelta64):

@@ -4,10 +4,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple, final
+from typing import TYPE_CHECKING, Any, NamedTuple, final
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from plainnet.data.column_kinds import ColumnKind
@@ -21,6 +20,9 @@ from plainnet.data.targets import Target, Task, drop_unlabeled
 from plainnet.errors import DataError
 from plainnet.nn.parameters import Array
 from plainnet.train.row_file import RowStream
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Grouping = Callable[[Array], NDArray[np.int64]]
 
@@ -86,7 +88,7 @@ class Source(ABC):
     """Examples that are read but not yet split."""
 
     m: int  # number of examples
-    labels: pd.Categorical  # the class of each for a stratified split, or one name for all
+    labels: "pd.Categorical"  # the class of each for a stratified split, or one name for all
     groups: NDArray[np.int64] | None  # examples of one number stay on one side of a split
 
     @abstractmethod
@@ -129,7 +131,7 @@ class TableSource(Source):
 
     def __init__(
         self,
-        frame: pd.DataFrame | Table,
+        frame: "pd.DataFrame | Table",
         *,
         target: Sequence[str] = (),
         task: Task | None = None,
@@ -284,8 +286,10 @@ def class_numbers(y: Array, task: Task) -> Array:
     return y.astype(np.float32 if task == "binary" else np.int64)
 
 
-def class_labels(y: Array, classes: Sequence[str]) -> pd.Categorical:
+def class_labels(y: Array, classes: Sequence[str]) -> "pd.Categorical":
     """Return the class of each row, with its name for messages."""
+    import pandas as pd
+
     return pd.Categorical.from_codes(y.astype(np.int64), list(classes))
 
 

@@ -3,14 +3,15 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, final
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any, final
 
 from plainnet import limits
 from plainnet.data.table_file import Bytes
 from plainnet.errors import DataError
 from plainnet.storage.json_reader import shortened
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _ROWS = 65_536  # read at a time
 _BATCH = 2**26  # bytes of these rows
@@ -19,7 +20,7 @@ _PAGE = 4_096  # bytes that each page is assumed to need
 _DELTAS = (6, 7)  # text encodings without a dictionary, whose cells may fill a page
 
 
-def read_parquet(data: Bytes, label: str) -> pd.DataFrame:
+def read_parquet(data: Bytes, label: str) -> "pd.DataFrame":
     """Read the bytes of a Parquet file; `label` begins the message of a DataError."""
     import pyarrow as pa
 
@@ -33,7 +34,7 @@ def read_parquet(data: Bytes, label: str) -> pd.DataFrame:
         return _checked(pa.Table.from_batches(batches, schema=file.schema_arrow), label)
 
 
-def parquet_frames(path: Path, label: str, most: int) -> Iterator[pd.DataFrame]:
+def parquet_frames(path: Path, label: str, most: int) -> "Iterator[pd.DataFrame]":
     """Yield the rows of a Parquet file, at most so many at a time."""
     import pyarrow as pa
 
@@ -105,15 +106,16 @@ def _opened(
     return file, max(1, min(_ROWS, _BATCH // (width + sum(delta)))), budget
 
 
-def _checked(table: Any, label: str) -> pd.DataFrame:
+def _checked(table: Any, label: str) -> "pd.DataFrame":
     """Return an Arrow table as a DataFrame."""
     table.validate(full=True)  # before its offsets are used
     _check_cells(table, label)
     return _with_exact_integers(table)
 
 
-def _with_exact_integers(table: Any) -> pd.DataFrame:
+def _with_exact_integers(table: Any) -> "pd.DataFrame":
     """Return an Arrow table as a DataFrame; integers stay exact beside missing cells."""
+    import pandas as pd
     from pyarrow import types
 
     frame = table.to_pandas(use_threads=False)

@@ -3,13 +3,15 @@
 import codecs
 import os
 import re
+import sys
 from collections.abc import Collection
+from importlib import import_module
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeAlias
+from threading import Thread
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 
 from plainnet import limits
@@ -22,22 +24,26 @@ from plainnet.data.table_file import PARQUET_SUFFIXES, Bytes, free, read_bytes
 from plainnet.errors import DataError
 from plainnet.storage.json_reader import listed
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 _Read: TypeAlias = "pd.DataFrame | dict[str, Any]"
 
 _DELIMITERS = (",", "\t", ";", "|")
 _DELIMITER_NAMES = {"tab": "\t", "\\t": "\t"}
 _SNIFFED_RECORDS = 100
+_LARGE = 2**24  # bytes of a file that takes as long to read as pandas to import
 _NUMBER = re.compile(r"[+-]?[.,]?[0-9][0-9.,]*([eE][+-]?[0-9]+)?")
 _SEP_LINE = re.compile(r"sep=(.)(?=[\r\n])", re.IGNORECASE)
 
 
 def read_frame(
-    source: str | os.PathLike[str] | pd.DataFrame,
+    source: "str | os.PathLike[str] | pd.DataFrame",
     delimiter: str | None = None,
     *,
     header: bool = True,
     empty: bool = False,
-) -> pd.DataFrame:
+) -> "pd.DataFrame":
     r"""Read a table from a file, or check one in memory.
 
     Cells of a text file stay text, so that `00042` keeps its zeros; `TableSchema` infers the kinds
@@ -76,6 +82,8 @@ def read_frame(
     ...     read_frame(path).to_numpy().tolist()
     [['007', 'Ann'], ['008', None]]
     """
+    import pandas as pd
+
     read = _read(source, delimiter, header, empty, None)
     if isinstance(read, pd.DataFrame):
         return read
@@ -98,7 +106,7 @@ def read_table(
     if isinstance(source, Table):
         return source
     read = _read(source, None, header, empty, text)
-    if isinstance(read, pd.DataFrame):
+    if not isinstance(read, dict):
         return Table.of(read)
     m = len(next(iter(read.values())))
     rows = np.arange(1, m + 1)
@@ -109,13 +117,18 @@ def read_table(
 def _read(
     source: Any, delimiter: str | None, header: bool, empty: bool, text: Collection[str] | None
 ) -> _Read:
-    if isinstance(source, np.ndarray) and source.ndim == 2:
-        source = pd.DataFrame(source, columns=[f"x{i}" for i in range(source.shape[1])])
-    if isinstance(source, pd.DataFrame):
-        _refuse_delimiter(delimiter, "a DataFrame")
-        return _checked(source, "The DataFrame", empty)
+    if not isinstance(source, str | os.PathLike):
+        import pandas as pd
+
+        if isinstance(source, np.ndarray) and source.ndim == 2:
+            source = pd.DataFrame(source, columns=[f"x{i}" for i in range(source.shape[1])])
+        if isinstance(source, pd.DataFrame):
+            _refuse_delimiter(delimiter, "a DataFrame")
+            return _checked(source, "The DataFrame", empty)
     path = Path(source)
     label = f"File {str(path)!r}"
+    if "pandas" not in sys.modules and path.is_file() and path.stat().st_size > _LARGE:
+        Thread(target=import_module, args=("pandas",)).start()  # Arrow will need it
     name, data, lines = read_bytes(path, label)
     if name.suffix.lower() in PARQUET_SUFFIXES:
         _refuse_delimiter(delimiter, "a Parquet file")
@@ -133,7 +146,7 @@ def _refuse_delimiter(delimiter: str | None, source: str) -> None:
         )
 
 
-def _checked(frame: pd.DataFrame, label: str, empty: bool) -> pd.DataFrame:
+def _checked(frame: "pd.DataFrame", label: str, empty: bool) -> "pd.DataFrame":
     """Check a table in memory, and number its rows from 0."""
     if len(frame.columns) == 0 or (len(frame) == 0 and not empty):
         raise DataError(

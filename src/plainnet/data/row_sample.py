@@ -1,15 +1,17 @@
 """Random numbers of rows by position or content, and a random sample of rows read in parts."""
 
 from collections.abc import Sequence
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from plainnet.data.columns import Cells
 from plainnet.data.table import Table
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _BLOCK = 2**16  # rows whose numbers are drawn at a time
 
@@ -24,21 +26,25 @@ def uniform(seed: Sequence[int], first: int, m: int) -> NDArray[np.float64]:
 
 def uniform_by_content(seed: Sequence[int], table: Table) -> NDArray[np.float64]:
     """Return a random number below 1 of each row, the same for rows of equal cells."""
+    from pandas.util import hash_array
+
     start = np.random.SeedSequence(seed).generate_state(1, np.uint64)
     hashes = np.repeat(start, len(table))
     for name in table.columns:
-        hashes = pd.util.hash_array(hashes + _hashes(table[name]))
+        hashes = hash_array(hashes + _hashes(table[name]))
     return (hashes >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
 def _hashes(cells: Cells) -> NDArray[np.uint64]:
     """Return a hash of each cell; it depends on the spelling of text."""
+    from pandas.util import hash_array
+
     entries = cells.entries
     if isinstance(entries, np.ndarray):
         values = entries.astype(np.float64) + 0.0  # -0 becomes 0
     else:
         values = entries.to_numpy(zero_copy_only=False)
-    hashes = pd.util.hash_array(values, categorize=False)
+    hashes = hash_array(values, categorize=False)
     if cells.index is not None:
         hashes = np.append(hashes, np.uint64(0))[cells.index]
     return np.where(cells.absent, np.uint64(0), hashes)
@@ -89,6 +95,8 @@ class RowSample:
 
 def _values(cells: Cells, rows: NDArray[np.int64]) -> Any:
     """Return the cells of some rows alone: floats, integers, or Arrow text."""
+    import pandas as pd
+
     entries = cells.entries
     if cells.index is None:
         return entries[rows] if isinstance(entries, np.ndarray) else entries.take(pa.array(rows))
@@ -103,8 +111,10 @@ def _take(values: Any, rows: NDArray[np.int64]) -> Any:
     return values.take(pa.array(rows) if isinstance(values, pa.Array) else rows)
 
 
-def _column(name: str, parts: list[Any], categorical: bool) -> pd.Series | Cells:
+def _column(name: str, parts: list[Any], categorical: bool) -> "pd.Series | Cells":
     """Join the cells of a column."""
+    import pandas as pd
+
     if all(isinstance(part, pa.Array) for part in parts):
         text = pa.concat_arrays([part.cast(pa.large_string()) for part in parts])
         if not categorical:

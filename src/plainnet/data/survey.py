@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import final
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from plainnet.data.column_kinds import ColumnKind
@@ -123,6 +122,8 @@ class Survey:
 
     def add(self, table: Table) -> None:
         """Take account of some rows."""
+        from pandas import CategoricalDtype
+
         options = self.options
         if self._sample is None:
             self.names = options.target or (list(table.columns)[-1],)
@@ -130,7 +131,7 @@ class Survey:
             self.columns = {name: ColumnStatistics(name) for name in table.columns}
             self.classes = {name: ColumnStatistics(name, COUNTED) for name in self.names}
         dtypes = {name: getattr(c, "dtype", None) for name, c in table.columns.items()}
-        self._categorical |= {n for n, d in dtypes.items() if isinstance(d, pd.CategoricalDtype)}
+        self._categorical |= {n for n, d in dtypes.items() if isinstance(d, CategoricalDtype)}
         labeled, m = rows_of(table, self.names), len(table)
         parts = draw_parts(options, self.names, self.m, table)[labeled]
         keys = np.full(m, np.inf)

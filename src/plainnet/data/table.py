@@ -4,10 +4,9 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
-from typing import final
+from typing import TYPE_CHECKING, final
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from plainnet import limits
@@ -15,13 +14,16 @@ from plainnet.data.columns import Cells
 from plainnet.errors import DataError
 from plainnet.storage.json_reader import listed, shortened
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 
 @final
 @dataclass(frozen=True, eq=False)
 class Table:
     """The columns of a table, or some rows of them."""
 
-    columns: dict[str, pd.Series | Cells]
+    columns: "dict[str, pd.Series | Cells]"
     m: int  # rows in all
     index: NDArray[np.int64] | None = None  # the rows that are chosen; by default all
     header: bool = True  # whether the columns have names of their own
@@ -39,7 +41,7 @@ class Table:
 
     def __getitem__(self, name: str) -> Cells:
         cells = self.columns[name]
-        if isinstance(cells, pd.Series):
+        if not isinstance(cells, Cells):
             cells = self.columns[name] = Cells.read(cells)
         return cells if self.index is None else cells.take(self.index)
 
@@ -67,9 +69,9 @@ class Table:
         self.columns[name] = cells.as_codes() if decimal is None else cells.as_numbers(decimal)
 
 
-def named(frame: pd.DataFrame, label: str = "The table") -> pd.DataFrame:
+def named(frame: "pd.DataFrame", label: str = "The table") -> "pd.DataFrame":
     """Return `frame` with distinct texts as column names."""
-    if isinstance(frame.columns, pd.MultiIndex):
+    if frame.columns.nlevels > 1:
         raise DataError(
             f"{label} has column names of {frame.columns.nlevels} levels; "
             "give each column one name."

@@ -3,10 +3,9 @@
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple, Self, final
+from typing import TYPE_CHECKING, NamedTuple, Self, final
 
 import numpy as np
-import pandas as pd
 from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
@@ -29,6 +28,9 @@ from plainnet.data.privacy import DEFAULT_PRIVACY, Privacy, coarsened
 from plainnet.data.table import Table, absent_column
 from plainnet.errors import DataError
 from plainnet.storage.json_reader import JsonReader, damaged, listed, shortened
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _ID_NAME = re.compile(
     r"(?i:^(row|nr|no|number|key)|(^|[^a-z])(id|uuid|guid|index|idx))$|[a-z]I[Dd]$"
@@ -105,7 +107,7 @@ read as unknown (1 row).
     @classmethod
     def infer(
         cls,
-        frame: pd.DataFrame | Table,
+        frame: "pd.DataFrame | Table",
         exclude: Collection[str] = (),
         kinds: Mapping[str, ColumnKind] | None = None,
     ) -> Self:
@@ -152,7 +154,7 @@ read as unknown (1 row).
 
     def fit(
         self,
-        frame: pd.DataFrame | Table,
+        frame: "pd.DataFrame | Table",
         standardize: bool = True,
         privacy: Privacy = DEFAULT_PRIVACY,
     ) -> "TableSchema":
@@ -211,7 +213,7 @@ read as unknown (1 row).
         return {c.name for c in self.columns if getattr(c, "decimal", ",") == ","}
 
     def transform(
-        self, frame: pd.DataFrame | Table, notes: list[str] | None = None
+        self, frame: "pd.DataFrame | Table", notes: list[str] | None = None
     ) -> NDArray[np.float32]:
         """Encode rows as features.
 
@@ -250,7 +252,7 @@ read as unknown (1 row).
         return X
 
     def blocks(
-        self, frame: pd.DataFrame | Table, notes: list[str] | None = None
+        self, frame: "pd.DataFrame | Table", notes: list[str] | None = None
     ) -> Iterator[NDArray[np.float32]]:
         """Encode rows as `transform` does, but in blocks; all rows are checked before the first."""
         table = self._require_columns(frame)
@@ -385,7 +387,7 @@ read as unknown (1 row).
             )
         return self
 
-    def _require_columns(self, frame: pd.DataFrame | Table) -> Table:
+    def _require_columns(self, frame: "pd.DataFrame | Table") -> Table:
         """Return a table if it has the columns that become features."""
         table = Table.of(frame)
         for column in self.columns:
@@ -423,7 +425,9 @@ def infer_columns(
 
 def _inferred(table: Table, name: str, kind: ColumnKind | None) -> InferredColumn | LeftOutColumn:
     """Infer the kind of a column unless it is given; refuse cells that do not fit it."""
-    categorical = isinstance(getattr(table.columns[name], "dtype", None), pd.CategoricalDtype)
+    from pandas import CategoricalDtype
+
+    categorical = isinstance(getattr(table.columns[name], "dtype", None), CategoricalDtype)
     cells = table[name]
     if kind is None:
         if not cells.many and len(cells.distinct) <= 1:

@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any, Literal, Self, final, get_args
+from typing import TYPE_CHECKING, Any, Literal, Self, final, get_args
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from plainnet.data.column_kinds import NumberColumn
@@ -16,6 +15,9 @@ from plainnet.data.table import Table, absent_column
 from plainnet.errors import DataError
 from plainnet.nn.losses import is_positive
 from plainnet.storage.json_reader import JsonReader, damaged, listed, shortened
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Task = Literal["binary", "multiclass", "multilabel", "regression"]
 TASKS: tuple[Task, ...] = get_args(Task)
@@ -80,7 +82,7 @@ class Target:
 
     @classmethod
     def infer(
-        cls, frame: pd.DataFrame | Table, columns: Sequence[str], task: str | None = None
+        cls, frame: "pd.DataFrame | Table", columns: Sequence[str], task: str | None = None
     ) -> Self:
         """Infer task and classes from the target columns, unless `task` is given.
 
@@ -131,7 +133,7 @@ class Target:
             return cls(chosen, tuple(columns), _labels(cells))
         return cls(chosen, tuple(columns), _classes(cells[0], chosen))
 
-    def fit(self, frame: pd.DataFrame | Table) -> Self:
+    def fit(self, frame: "pd.DataFrame | Table") -> Self:
         """Return a regression target with mean and scale of the training rows; others unchanged.
 
         Parameters
@@ -187,7 +189,7 @@ class Target:
         noun = "classes" if self.task == "multiclass" else "labels"
         return f"{self.task}: {names} has {len(self.classes)} {noun}: {listed(self.classes, 10)}"
 
-    def encode(self, frame: pd.DataFrame | Table) -> NDArray[Any]:
+    def encode(self, frame: "pd.DataFrame | Table") -> NDArray[Any]:
         """Encode the target cells for the loss.
 
         Parameters
@@ -318,7 +320,7 @@ class Target:
         cells.refuse_values(unknown, f"is not among the {self.task} classes {listed(self.classes)}")
 
 
-def _read(frame: pd.DataFrame | Table, columns: Sequence[str]) -> list[Cells]:
+def _read(frame: "pd.DataFrame | Table", columns: Sequence[str]) -> list[Cells]:
     """Return the cells of the target columns."""
     table = Table.of(frame)
     if len(columns) == 0 or len(set(columns)) < len(columns):
@@ -332,7 +334,7 @@ def _read(frame: pd.DataFrame | Table, columns: Sequence[str]) -> list[Cells]:
     return [table[name] for name in columns]
 
 
-def _complete(frame: pd.DataFrame | Table, columns: Sequence[str]) -> list[Cells]:
+def _complete(frame: "pd.DataFrame | Table", columns: Sequence[str]) -> list[Cells]:
     """Return the cells of the target columns, of which none may be missing."""
     cells = _read(frame, columns)
     for c in cells:

@@ -1,8 +1,6 @@
 """Diagnose data, a network and its training: run all checks and sort their findings."""
 
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
-from contextvars import copy_context
 from dataclasses import replace
 
 from plainnet.diagnose.advice import consistent
@@ -56,14 +54,12 @@ def examine(snapshot: TrainingSnapshot) -> list[Finding]:
     if non_finite:
         return non_finite
     trained = snapshot.history is not None and snapshot.failure is None
-    checks = (data.check_scale, *(RESULT_CHECKS if trained else ()))
+    checks = (data.check_scale, *(RESULT_CHECKS if trained else ()), *DATA_CHECKS)
     if snapshot.recorder is not None or snapshot.history is None:
         checks = START_CHECKS + checks
     if snapshot.failure is not None or trained:
         checks = (TRAINING_CHECKS if trained else FAILURE_CHECKS) + checks
-    with ThreadPoolExecutor(1) as pool:
-        of_rows = pool.submit(copy_context().run, run_checks, DATA_CHECKS, snapshot)
-        findings = run_checks(checks, snapshot) + of_rows.result()
+    findings = run_checks(checks, snapshot)
     if any(finding.name == "no signal" for finding in findings):  # more epochs would not help
         findings = [finding for finding in findings if finding.name != "learning rate too low"]
     return consistent(in_order(_scale_first(findings)))

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from plainnet.engine.blas_threads import limited_threads
 from plainnet.evaluate.row_hashes import (
     BLOCK,
     Hashes,
@@ -184,7 +185,8 @@ def _spread(X: Array) -> Floats:
 def _project(X: Array, directions: Array) -> Array:
     """Return X @ directions, without a copy of X in another type."""
     starts = range(0, len(X), BLOCK)
-    return np.concatenate([X[start : start + BLOCK] @ directions for start in starts])
+    with limited_threads(1):  # others would wait for the next product, and keep a processor busy
+        return np.concatenate([X[start : start + BLOCK] @ directions for start in starts])
 
 
 def cell_width(Z: Floats) -> float | None:

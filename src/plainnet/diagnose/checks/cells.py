@@ -28,7 +28,7 @@ class _Outsider(NamedTuple):
     low: float  # of the other values
     high: float
     gap: float  # to the nearest other value, in ranges of the others
-    few: bool  # whether the column has few values
+    few: bool  # whether the column has few values; unknown of a small gap
 
 
 def check_extremes(snapshot: TrainingSnapshot) -> Iterator[Finding]:
@@ -40,7 +40,8 @@ def check_extremes(snapshot: TrainingSnapshot) -> Iterator[Finding]:
     if snapshot.held_out is not None:
         X = np.concatenate([X, snapshot.held_out[0]])
     numbers = [span for span in snapshot.spans if span.kind == "number"]
-    found = [one for span in numbers for one in _outsider(span, X[:, span.start])]
+    columns = np.ascontiguousarray(X[:, [span.start for span in numbers]].T)
+    found = [one for span, x in zip(numbers, columns, strict=True) for one in _outsider(span, x)]
     often = max(_CODE_ROWS, _CODE_SHARE * len(X))
     far = [one for one in found if one.gap > _EXTREME_GAP or (one.gap > _CODE_GAP and not one.few)]
     codes = [one for one in far if one.rows >= often]
@@ -69,15 +70,17 @@ def check_extremes(snapshot: TrainingSnapshot) -> Iterator[Finding]:
 
 
 def _outsider(span: FeatureSpan, x: Array) -> Iterator[_Outsider]:
-    values, counts = np.unique(x, return_counts=True)
-    if len(values) < 3:
+    lowest, highest = x.min(), x.max()
+    between = x[(x > lowest) & (x < highest)]
+    if not len(between):
         return
-    end, rest = -1, values[:-1]
-    if values[1] - values[0] > values[-1] - values[-2]:
-        end, rest = 0, values[1:]
-    gap = float(min(abs(rest[[0, -1]] - values[end]))) / float(rest[-1] - rest[0])
-    value, low, high = (float(v) * span.scale + span.mean for v in (values[end], rest[0], rest[-1]))
-    yield _Outsider(span.name, value, int(counts[end]), low, high, gap, len(values) <= _FEW)
+    end, rest = highest, np.array([lowest, between.max()])
+    if between.min() - lowest > highest - rest[1]:
+        end, rest = lowest, np.array([between.min(), highest])
+    gap = float(min(abs(rest - end))) / float(rest[1] - rest[0])
+    value, low, high = (float(v) * span.scale + span.mean for v in (end, *rest))
+    few = gap > _CODE_GAP and len(np.unique(x)) <= _FEW
+    yield _Outsider(span.name, value, int(np.count_nonzero(x == end)), low, high, gap, few)
 
 
 def _evidence(one: _Outsider, every: Sequence[_Outsider], m: int) -> str:

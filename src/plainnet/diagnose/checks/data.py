@@ -130,8 +130,8 @@ def check_columns(snapshot: TrainingSnapshot) -> Iterator[Finding]:
         )
     if not len(varying):
         return
-    first = dict[int, int]()
-    hashes = ((j, hash((some[:, j] + 0).tobytes())) for j in varying.tolist())
+    first, columns = dict[int, int](), np.ascontiguousarray(some.T) + 0  # -0 becomes 0
+    hashes = ((j, hash(columns[j].tobytes())) for j in varying.tolist())
     original = np.array([first.setdefault(hashed, j) for j, hashed in hashes])
     copies = varying[original != varying]
     if len(copies):
