@@ -234,8 +234,8 @@ def test_evaluation_warns_of_training_rows(tmp_path):
     (warning,) = [one for one in found.findings if one.name == "rows trained on"]
     assert warning.level == "warning"
     assert warning.message.startswith("Most of these rows were trained on: ")
-    assert warning.evidence.startswith("about 100.0 %, 95 % interval 98.")
-    assert found.verdict.startswith("No verdict, for at least 98.")
+    assert warning.evidence.startswith("about 100.0 %, 95 % interval 99.")
+    assert found.verdict.startswith("No verdict, for at least 99.")
     assert found.to_json()["trained_on"]["value"] == 1.0
     fresh = evaluate(model, result.data.test)
     assert "rows trained on" not in [one.name for one in fresh.findings]

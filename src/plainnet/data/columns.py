@@ -214,7 +214,8 @@ class Cells:
         if index is None and not isinstance(entries, np.ndarray):
             if decimal == "." and self.many:
                 with suppress(pa.ArrowInvalid):
-                    compute.cast(entries[:_SAMPLE], pa.float64())  # all at once fail slowly
+                    if len(entries) > _SAMPLE:  # all at once fail slowly
+                        compute.cast(entries[:_SAMPLE], pa.float64())
                     return np.asarray(compute.cast(entries, pa.float64()))
             entries, index = self.distinct, self.codes
         numbers = _parsed(entries, decimal)

@@ -52,6 +52,7 @@ _BLANK = 12  # bits of one kind, below which a hash is of an almost uniform pict
 _BY_CHANCE = 0.001  # share of all rows that may be near by chance, or
 _OF_NEAR = 0.1  # share of the near rows
 _CROWDED = 0.7  # share of rows with a cell in common, above which the growth proves nothing
+_NUMBERS = 2**17  # of a table that are computed with at a time
 _IMAGES = 64  # pictures that are shrunk at a time
 _COMPARED = 512  # pictures that are compared at a time with all others
 
@@ -177,16 +178,21 @@ def _near_keys(known: Array, *others: Array) -> list[list[Hashes]]:
 
 def _spread(X: Array) -> Floats:
     """Return X.std(axis=0) in float64, without a copy of X in it."""
-    mean, starts = X.mean(axis=0, dtype=np.float64), range(0, len(X), BLOCK)
-    squares = sum(np.square(X[start : start + BLOCK] - mean).sum(axis=0) for start in starts)
+    mean = X.mean(axis=0, dtype=np.float64)
+    squares = sum(np.square(block - mean).sum(axis=0) for block in _blocks(X))
     return np.asarray(np.sqrt(squares / len(X)))
 
 
 def _project(X: Array, directions: Array) -> Array:
     """Return X @ directions, without a copy of X in another type."""
-    starts = range(0, len(X), BLOCK)
     with limited_threads(1):  # others would wait for the next product, and keep a processor busy
-        return np.concatenate([X[start : start + BLOCK] @ directions for start in starts])
+        return np.concatenate([block @ directions for block in _blocks(X)])
+
+
+def _blocks(X: Array) -> Iterator[Array]:
+    """Yield some rows at a time, few enough for the processor's cache."""
+    step = max(1, min(BLOCK, _NUMBERS // X.shape[1]))
+    return (X[start : start + step] for start in range(0, len(X), step))
 
 
 def cell_width(Z: Floats) -> float | None:
