@@ -13,6 +13,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import sklearn.ensemble  # noqa: F401 - so that no trial begins a process that imports it
+
 from plainnet.cli.commands.train import train
 from plainnet.cli.options import Options
 from plainnet.errors import ModelFileError

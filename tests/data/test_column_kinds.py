@@ -14,11 +14,12 @@ from plainnet.data.column_kinds import (
     YesNoColumn,
 )
 from plainnet.data.columns import Cells
+from plainnet.data.series import read_series
 from plainnet.errors import DataError
 
 
 def cells(*values: object) -> Cells:
-    return Cells.read(pd.Series(list(values), name="x", dtype=object))
+    return read_series(pd.Series(list(values), name="x", dtype=object))
 
 
 def encoded(column: Column, *values: object) -> tuple[list[list[float]], list[str]]:
@@ -91,7 +92,7 @@ def test_decimal_comma_is_used_in_prediction() -> None:
     column = NumberColumn.fit(cells("1,5", "2,5"), ",")
     assert encoded(column, "2,5", "1.002", 2.0)[0] == [[1], [2000], [0]]
     out = np.zeros((1, 1), np.float32)
-    column.encode(Cells.read(pd.Series([2.5], name="x")), out, None)
+    column.encode(read_series(pd.Series([2.5], name="x")), out, None)
     assert out == 1
     with pytest.raises(DataError, match=r"Data row 1, column 'x': '2\.5' is not a number"):
         encoded(column, "2.5")

@@ -11,11 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plainnet.data.columns import Cells, number_from_text, text_from_number
+from plainnet.data.series import read_series
 from plainnet.errors import DataError
 
 
 def read(*values: object, dtype: object = object) -> Cells:
-    return Cells.read(pd.Series(list(values), name="x", dtype=dtype))
+    return read_series(pd.Series(list(values), name="x", dtype=dtype))
 
 
 @pytest.mark.parametrize(
@@ -161,9 +162,9 @@ def test_invalid_cells_raise(value: object, kind: str) -> None:
 
 def test_row_labels_name_their_file() -> None:
     frame = pd.DataFrame({"x": ["a", "b", "c"]})
-    assert Cells.read(frame.iloc[[2, 0]]["x"]).rows.tolist() == [3, 1]
+    assert read_series(frame.iloc[[2, 0]]["x"]).rows.tolist() == [3, 1]
     named = pd.DataFrame({"x": ["a", "b"]}, index=["p", "q"])
-    assert Cells.read(named["x"]).rows.tolist() == [1, 2]
+    assert read_series(named["x"]).rows.tolist() == [1, 2]
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from plainnet import limits
-from plainnet.data.columns import Cells
 from plainnet.data.read_table import read_frame
+from plainnet.data.series import read_series
 from plainnet.errors import DataError
 
 MEMORY = "takes more than 100 times its size in memory; write it as CSV instead."
@@ -63,7 +63,7 @@ def test_every_parquet_option_is_read(
     )
     back = read(tmp_path, content)
     for name in frame:
-        one, other = Cells.read(frame[name]), Cells.read(back[name])
+        one, other = read_series(frame[name]), read_series(back[name])
         assert one.texts() == other.texts()
         assert np.array_equal(one.codes, other.codes)
 

@@ -26,8 +26,8 @@ from export.test_python import loaded
 from fuzz.using import SENTENCE, where
 from nn.cases import ACTIVATIONS, INITS
 from plainnet import Model, PlainnetError, TrainConfig
-from plainnet.data.columns import Cells
 from plainnet.data.read_table import read_frame
+from plainnet.data.series import read_series
 from plainnet.engine.blas_threads import limited_threads
 from plainnet.evaluate.evaluate import evaluate
 from plainnet.evaluate.per_example import read_rows
@@ -327,7 +327,7 @@ def onnx(model, table):
     for port in running.get_inputs():
         inputs[port.name] = texts(table[port.name], "")[:, None]
         if port.type == "tensor(double)":
-            numbers = Cells.read(table[port.name]).numbers(columns[port.name].decimal)
+            numbers = read_series(table[port.name]).numbers(columns[port.name].decimal)
             inputs[port.name] = numbers[:, None]
     names = [port.name for port in running.get_outputs()]
     found = dict(zip(names, running.run(names, inputs), strict=True))
@@ -350,7 +350,7 @@ def browse(browser, page, model, table):
 
 def texts(column, missing):
     """The cells of a column as they are written."""
-    cells = Cells.read(column)
+    cells = read_series(column)
     return np.array([*cells.texts(), missing], object)[cells.codes]
 
 

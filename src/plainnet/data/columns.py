@@ -1,15 +1,12 @@
 """The cells of a column, as Arrow text or as numbers."""
 
-import datetime
 import re
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from decimal import Decimal
 from functools import cache
-from numbers import Integral, Real
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, final
+from typing import Any, Generic, Self, TypeVar, final
 
 import numpy as np
 import pyarrow as pa
@@ -18,9 +15,6 @@ from pyarrow import compute
 
 from plainnet.errors import DataError
 from plainnet.storage.json_reader import shortened
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 MISSING = frozenset(  # spellings of a missing cell, without spaces around it
     {"", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NAN", "-nan", "-NaN"}
@@ -35,7 +29,6 @@ _MOSTLY = 0.9  # share of numbers from which the other values of a column count 
 _SAMPLE = 1000  # rows that are looked at first
 _LONG = 50_000  # rows from which threads share the columns
 _THREADS = 4  # at most; each needs memory of its own
-_DIGITS = 400  # more than any float has before its decimal point
 _LARGEST = float(np.finfo(np.float32).max)
 _GROUPED = re.compile(r"[+-]?[1-9][0-9]{0,2}(,[0-9]{3})+(\.[0-9]*)?")
 _SWAP_POINT = str.maketrans(".,", ",.")
@@ -93,20 +86,6 @@ class Cells:
     # The entry of each row, -1 for a missing cell. Without it row i holds entry i, and a missing
     # cell is null or NaN.
     index: NDArray[np.int64] | None = None
-
-    @classmethod
-    def read(cls, column: "pd.Series") -> Self:
-        """Read a DataFrame's column, typed or text, with missing cells in any spelling.
-
-        A row's number is its index label + 1 where labels are integers, so that it survives a
-        selection of rows, and otherwise its position, from 1.
-        """
-        import pandas as pd
-
-        labels = column.index
-        numbered = pd.api.types.is_integer_dtype(labels.dtype)
-        rows = (labels.to_numpy() if numbered else np.arange(len(labels))) + 1
-        return cls(str(column.name), rows.astype(np.int64), *_read(column, rows))
 
     @classmethod
     def of_array(cls, name: str, rows: NDArray[np.int64], entries: Any) -> Self:
@@ -375,71 +354,3 @@ def _has_leading_zeros(text: Any) -> bool:
     start = start + ((first == ord("+")) | (first == ord("-")))
     second = characters[start[(characters[start] == ord("0")) & (start + 1 < end)] + 1]
     return bool(((second >= ord("0")) & (second <= ord("9"))).any())
-
-
-def _read(column: "pd.Series", rows: NDArray[Any]) -> tuple[Any, NDArray[np.int64] | None]:
-    """Return entries and index: integers exact, floats as float64, all else as text."""
-    import pandas as pd
-
-    kind = column.dtype.kind
-    if isinstance(column.dtype, pd.CategoricalDtype):
-        levels = Cells.read(pd.Series(column.cat.categories, name=column.name))
-        codes = np.append(levels.codes, -1)[column.cat.codes.to_numpy()]
-        return levels.distinct, codes
-    if kind in "iu":
-        codes, integers = pd.factorize(column)  # exact even beside missing cells
-        return integers.to_numpy(np.uint64 if kind == "u" else np.int64), codes
-    if kind == "f":
-        return column.to_numpy(np.float64, na_value=np.nan), None
-    if isinstance(column.dtype, pd.StringDtype):
-        return clean_text(_arrow(column.array)), None
-    values = np.asarray(column.to_numpy(dtype=object))
-    if pd.api.types.infer_dtype(values, skipna=True) == "string":
-        return clean_text(_arrow(values)), None
-    texts = [_cell_text(value, column.name, row) for value, row in zip(values, rows, strict=True)]
-    fractions = any(text is not None and "." in text for text in texts)
-    if fractions and all(map(_is_number, values, texts)):
-        # As text, 1.234 would be read as 1234 in a column with decimal commas.
-        return np.array([text or "nan" for text in texts], np.float64), None
-    return clean_text(_arrow(texts)), None
-
-
-def _arrow(texts: Any) -> Any:
-    """Return text as one Arrow array."""
-    array = pa.array(texts, pa.large_string(), from_pandas=True)
-    return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
-
-
-def _is_number(value: object, text: str | None) -> bool:
-    """Return whether a cell is a number or missing."""
-    return text is None or (isinstance(value, Real | Decimal) and not isinstance(value, bool))
-
-
-def _cell_text(value: object, name: object, row: int) -> str | None:
-    """Return one cell as text; None where it is missing."""
-    import pandas as pd
-
-    if isinstance(value, str):
-        return value
-    if isinstance(value, np.datetime64 | np.timedelta64):
-        value = value.astype(f"{value.dtype.kind}8[us]").item()
-    if value is None or value is pd.NA or value is pd.NaT:
-        return None
-    if isinstance(value, bool | np.bool_ | Integral):
-        return str(value)
-    if isinstance(value, Decimal):
-        if value.is_nan():
-            return None
-        if value.adjusted() < _DIGITS and value == value.to_integral_value():
-            return str(int(value))  # with all its digits
-    if isinstance(value, Real | Decimal):
-        return None if np.isnan(float(value)) else text_from_number(float(value))
-    if isinstance(value, datetime.timedelta):
-        with suppress(pd.errors.OutOfBoundsTimedelta):
-            return re.sub(r" \+?00:00:00$", "", str(pd.Timedelta(value)))
-    if isinstance(value, datetime.date | datetime.time):
-        return str(value).removesuffix(" 00:00:00")
-    raise DataError(
-        f"Data row {row}, column {shortened(str(name))}: the cell holds a {type(value).__name__} "
-        "instead of text, a number, true or false, or a date; convert it to one of these."
-    )

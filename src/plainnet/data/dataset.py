@@ -60,6 +60,7 @@ class Dataset:
 
     Examples
     --------
+    >>> import pandas as pd
     >>> from plainnet.data import TableSource, split
     >>> frame = pd.DataFrame({"x": range(20), "y": ["a", "b"] * 10})
     >>> data = split(TableSource(frame, target=["y"]), np.random.default_rng(0), test_fraction=0.5)
@@ -124,6 +125,7 @@ class TableSource(Source):
 
     Examples
     --------
+    >>> import pandas as pd
     >>> source = TableSource(pd.DataFrame({"x": range(20), "y": ["a", "b"] * 10}))
     >>> source.m, list(source.labels[:2])
     (20, ['a', 'b'])

@@ -5,6 +5,7 @@ import os
 import re
 import sys
 from collections.abc import Collection
+from contextlib import suppress
 from importlib import import_module
 from itertools import islice
 from pathlib import Path
@@ -127,8 +128,7 @@ def _read(
             return _checked(source, "The DataFrame", empty)
     path = Path(source)
     label = f"File {str(path)!r}"
-    if "pandas" not in sys.modules and path.is_file() and path.stat().st_size > _LARGE:
-        Thread(target=import_module, args=("pandas",)).start()  # Arrow will need it
+    _import_pandas(path)
     name, data, lines = read_bytes(path, label)
     if name.suffix.lower() in PARQUET_SUFFIXES:
         _refuse_delimiter(delimiter, "a Parquet file")
@@ -137,6 +137,18 @@ def _read(
     if not empty and not len(next(iter(columns.values()))):
         raise DataError(f"{label} has column names but no rows below them.")
     return columns
+
+
+def _import_pandas(path: Path) -> None:
+    """Import what Arrow would import, which goes on after Ctrl-C; a large file is read meanwhile.
+
+    The import takes some 0.3 s.
+    """
+    if "pandas" not in sys.modules and path.is_file() and path.stat().st_size > _LARGE:
+        with suppress(RuntimeError):  # no thread can start
+            Thread(target=import_module, args=("pandas",)).start()
+            return
+    import_module("pandas")
 
 
 def _refuse_delimiter(delimiter: str | None, source: str) -> None:

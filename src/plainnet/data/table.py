@@ -42,7 +42,9 @@ class Table:
     def __getitem__(self, name: str) -> Cells:
         cells = self.columns[name]
         if not isinstance(cells, Cells):
-            cells = self.columns[name] = Cells.read(cells)
+            from plainnet.data.series import read_series
+
+            cells = self.columns[name] = read_series(cells)
         return cells if self.index is None else cells.take(self.index)
 
     def take(self, rows: NDArray[np.int64]) -> "Table":

@@ -9,7 +9,7 @@ Hashes = NDArray[np.uint64]
 Indices = NDArray[np.int64]
 BLOCK = 8192  # rows that are prepared at a time
 _BYTES = 2**18  # of rows that are hashed at a time, which stay in the processor's cache
-_FEW = 16  # words of a row, below which adding up columns is faster
+_FEW = 16  # 8-byte numbers of a row, below which adding up columns is faster
 _GOLDEN, _FIRST, _SECOND = map(  # constants of SplitMix64
     np.uint64, (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB)
 )
@@ -18,32 +18,32 @@ _GOLDEN, _FIRST, _SECOND = map(  # constants of SplitMix64
 def hash_rows(X: Array) -> Hashes:
     """Return a 64-bit hash of each row of numbers; -0 equals 0.
 
-    It mixes the sum of all mixed words of 64 bits, to each of which its place was added.
+    It mixes the sum of all mixed 8-byte numbers; to each, a multiple of its place is added first.
     """
     flat = X.reshape(len(X), -1)
     n_bytes = flat.shape[1] * flat.itemsize
-    places = np.arange(1, 1 + -(-n_bytes // 8), dtype=np.uint64) * _GOLDEN
-    few, hashes = len(places) < _FEW, np.full(len(X), n_bytes, np.uint64)
+    salt = np.arange(1, 1 + -(-n_bytes // 8), dtype=np.uint64) * _GOLDEN
+    few, hashes = len(salt) < _FEW, np.full(len(X), n_bytes, np.uint64)
     step = max(1, _BYTES // max(1, n_bytes))
     for start in range(0, len(X), step):
         some = np.ascontiguousarray(flat[start : start + step])
         some = some + some.dtype.type(0) if some.dtype.kind == "f" else some  # makes -0 a 0
-        words = np.zeros((len(some), len(places)), "<u8")
-        words.view(np.uint8)[:, :n_bytes] = some.view(np.uint8)
-        words += places
-        _mix(words)
-        hashes[start : start + step] += sum(words.T) if few else words.sum(axis=1)
+        block = np.zeros((len(some), len(salt)), "<u8")
+        block.view(np.uint8)[:, :n_bytes] = some.view(np.uint8)
+        block += salt
+        _mix(block)
+        hashes[start : start + step] += sum(block.T) if few else block.sum(axis=1)
     return _mix(hashes)
 
 
-def _mix(words: Hashes) -> Hashes:
-    """Mix the bits of each word in place, as SplitMix64 does (Steele et al., 2014)."""
-    shifted = np.empty_like(words)
+def _mix(block: Hashes) -> Hashes:
+    """Mix the bits of each number in place, as SplitMix64 does (Steele et al., 2014)."""
+    shifted = np.empty_like(block)
     for shift, factor in ((30, _FIRST), (27, _SECOND), (31, None)):
-        words ^= np.right_shift(words, np.uint64(shift), out=shifted)
+        block ^= np.right_shift(block, np.uint64(shift), out=shifted)
         if factor is not None:
-            words *= factor
-    return words
+            block *= factor
+    return block
 
 
 def first_equal(hashes: Hashes) -> Indices:

@@ -11,8 +11,9 @@ import pandas as pd
 
 from plainnet._version import __version__
 from plainnet.data.column_kinds import CategoryColumn, FeatureColumn, IndicatorColumn, NumberColumn
-from plainnet.data.columns import MISSING, YES_NO_PAIRS, Cells
+from plainnet.data.columns import MISSING, YES_NO_PAIRS
 from plainnet.data.images import ImageSchema
+from plainnet.data.series import read_series
 from plainnet.data.table_schema import TableSchema
 from plainnet.data.targets import Target
 from plainnet.export.model_spec import LayerSpec, layer_specs
@@ -120,7 +121,7 @@ def _text(graph: Graph, column: FeatureColumn, port: str) -> str:
     """Look up the column's encoding of each known text, of unknown text, and of a missing cell."""
     known = _known(column)
     unknown = "x" * (1 + max(map(len, known), default=0))
-    cells = Cells.read(pd.Series([*known, unknown, None], name=column.name, dtype=object))
+    cells = read_series(pd.Series([*known, unknown, None], name=column.name, dtype=object))
     features = np.zeros((len(cells.codes), len(column.features)), np.float32)
     column.encode(cells, features, None)
     index = {text: i for i, text in enumerate(known)}
