@@ -21,7 +21,7 @@ from plainnet.data.delimited import DelimitedText, joined
 from plainnet.data.header import is_data
 from plainnet.data.parquet import read_parquet
 from plainnet.data.table import Table, check_names, named
-from plainnet.data.table_file import PARQUET_SUFFIXES, Bytes, free, read_bytes
+from plainnet.data.table_file import PARQUET_SUFFIXES, Bytes, free, read_bytes, takes_long
 from plainnet.errors import DataError
 from plainnet.storage.json_reader import listed
 
@@ -33,7 +33,6 @@ _Read: TypeAlias = "pd.DataFrame | dict[str, Any]"
 _DELIMITERS = (",", "\t", ";", "|")
 _DELIMITER_NAMES = {"tab": "\t", "\\t": "\t"}
 _SNIFFED_RECORDS = 100
-_LARGE = 2**24  # bytes of a file that takes as long to read as pandas to import
 _NUMBER = re.compile(r"[+-]?[.,]?[0-9][0-9.,]*([eE][+-]?[0-9]+)?")
 _SEP_LINE = re.compile(r"sep=(.)(?=[\r\n])", re.IGNORECASE)
 
@@ -144,7 +143,7 @@ def _import_pandas(path: Path) -> None:
 
     The import takes some 0.3 s.
     """
-    if "pandas" not in sys.modules and path.is_file() and path.stat().st_size > _LARGE:
+    if "pandas" not in sys.modules and takes_long(path):
         with suppress(RuntimeError):  # no thread can start
             Thread(target=import_module, args=("pandas",)).start()
             return

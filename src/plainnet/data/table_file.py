@@ -27,6 +27,7 @@ _OPEN: dict[str, Callable[..., Any]] = {
 }
 _PART = 2**20  # bytes read at a time, so that a limit is met before the memory is taken
 _LARGE = 2**23  # bytes of a file for which large pages of memory pay
+_LONG = 2**24  # bytes of a file that takes as long to read as a library to import
 
 Bytes: TypeAlias = bytearray | mmap.mmap
 Consumed: TypeAlias = Callable[[], int]
@@ -41,6 +42,11 @@ def read_bytes(path: Path, label: str) -> tuple[PurePosixPath, Bytes, int]:
 def is_text(path: Path) -> bool:
     """Return whether the name is that of a text, which may be compressed, but not in an archive."""
     return path.suffix.lower() != ".zip" and unpacked(path).suffix.lower() in TEXT_SUFFIXES
+
+
+def takes_long(path: Path) -> bool:
+    """Return whether a file is so large that other work should be done while it is read."""
+    return path.is_file() and path.stat().st_size > _LONG
 
 
 def is_packed(path: Path) -> bool:

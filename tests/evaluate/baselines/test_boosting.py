@@ -93,6 +93,7 @@ def test_many_rows_are_sampled(monkeypatch):
 def ahead(monkeypatch):
     """Begin a process for the trees, as where scikit-learn is not imported yet."""
     monkeypatch.delitem(sys.modules, "sklearn.ensemble")
+    monkeypatch.setattr(boosting, "_is_main_module_known", lambda: True)
     with boosting_ahead(True) as begin:
         yield begin
 
@@ -145,14 +146,25 @@ def test_errors_of_the_other_process_are_raised_here(ahead):
 
 def test_the_other_process_ends_at_once(monkeypatch):
     monkeypatch.delitem(sys.modules, "sklearn.ensemble")
-    with boosting_ahead(True):
+    monkeypatch.setattr(boosting, "_is_main_module_known", lambda: True)
+    target, y = TARGETS["binary"]
+    rows = Examples(X, y)
+    with boosting_ahead(True) as begin:
         process = helper()
-    process.join(5)
+        begin(target, rows)
+        _, future = boosting._process.get().begun
     assert process.exitcode == -signal.SIGTERM
+    assert future.result() is None
+    assert "sklearn.ensemble" not in sys.modules
 
 
-@pytest.mark.parametrize("reason", ["not wanted", "not installed", "imported"])
-def test_no_process_is_begun(reason, monkeypatch):
+REASONS = ["not wanted", "not installed", "imported", "a script runs"]
+
+
+@pytest.mark.parametrize("reason", REASONS)
+def test_no_process_is_begun(reason, monkeypatch, tmp_path):
+    name = "a.py" if reason == "a script runs" else "plainnet"
+    monkeypatch.setattr(sys.modules["__main__"], "__file__", str(tmp_path / name), raising=False)
     if reason == "not installed":
         monkeypatch.setattr(boosting, "find_spec", lambda name: None)
     if reason != "imported":

@@ -15,7 +15,6 @@ from plainnet.cli.console import output, print_line
 from plainnet.cli.progress import TrainingDisplay
 from plainnet.config import TrainConfig
 from plainnet.errors import PlainnetError
-from plainnet.evaluate.baselines.boosting import boosting_ahead
 from plainnet.nn.network import Sequential
 from plainnet.storage.atomic import make_folder, writable, write_bytes
 from plainnet.training import Run
@@ -102,10 +101,8 @@ def _train(console: Console, title: str, config: TrainConfig, data: "Data") -> R
     def ready(data: "Dataset", net: Sequential) -> None:
         show_start(console, net, config, data)
         display.start(data.target)
-        begin_boosting(data.target, data.train)
 
-    is_table = not isinstance(data, tuple)
-    with TrainingDisplay(console) as display, boosting_ahead(is_table) as begin_boosting:
+    with TrainingDisplay(console) as display:
         result = run_training(data, config, watch=display, ready=ready)
         show_end(console, result, display.finish())
     return result

@@ -34,6 +34,7 @@ from plainnet.cli.progress import TrainingDisplay, duration, reading
 from plainnet.cli.ranks import follow, ranks_of_mpiexec, resume_command, show_ranks
 from plainnet.cli.train_job import Job
 from plainnet.config import Config
+from plainnet.data.table_file import takes_long
 from plainnet.diagnose.watch import DoctorWatch
 from plainnet.errors import PlainnetError, TrainingError
 from plainnet.evaluate.baselines.boosting import boosting_ahead
@@ -183,7 +184,7 @@ def _train(
         with (
             reading(console) as progress,
             TrainingDisplay(console) as display,
-            boosting_ahead(path.is_file() and config.test_fraction > 0) as begin_boosting,
+            boosting_ahead(takes_long(path) and config.test_fraction > 0) as begin_boosting,
         ):
 
             def ready(data: "Dataset", net: Sequential) -> None:

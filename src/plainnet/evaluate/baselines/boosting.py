@@ -13,6 +13,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, final
 
 import numpy as np
@@ -135,6 +136,7 @@ class _Process:
         with without_ctrl_c():
             self._process.start()
         theirs.close()
+        self._is_closed = False
         self.begun: tuple[Array, Future[BoostingBaseline | None]] | None = None  # and its rows
 
     def begin(self, target: "Target", train: "Examples") -> None:
@@ -144,11 +146,11 @@ class _Process:
         pool.shutdown(wait=False)
 
     def grow(self, regression: bool, X: Array, y: Array) -> Trees | None:
-        """Fit trees there, or here if that process could not start."""
+        """Fit trees there, or here if that process could not start; None after `close`."""
         try:
             number, classes = self._answer(regression, X, y)
         except (EOFError, OSError):
-            return grow(regression, X, y)
+            return None if self._is_closed else grow(regression, X, y)
         return Trees(classes, partial(self._predict, number))
 
     def _predict(self, number: int, X: Array) -> Array:
@@ -168,6 +170,7 @@ class _Process:
 
     def close(self) -> None:
         """End the process."""
+        self._is_closed = True
         self._process.terminate()
         self._process.join()
         self._connection.close()
@@ -180,13 +183,12 @@ _process: ContextVar[_Process | None] = ContextVar("_process", default=None)
 def boosting_ahead(wanted: bool) -> Iterator[Callable[["Target", "Examples"], None]]:
     """Import scikit-learn in a process of its own meanwhile, where `fit_boosting` will compute.
 
-    It yields a function that begins to fit, before `fit_boosting` asks for it.
-
-    The import takes longer than many trainings, and in a thread it would hold up the others. The
-    main module is imported there too, so a script must protect what it runs by its name.
+    It yields a function that begins to fit, before `fit_boosting` asks for it. The import takes
+    longer than many trainings, and in a thread it would hold up the others.
     """
     process = None
-    if wanted and "sklearn.ensemble" not in sys.modules and find_spec("sklearn") is not None:
+    absent = "sklearn.ensemble" not in sys.modules and find_spec("sklearn") is not None
+    if wanted and absent and _is_main_module_known():
         with suppress(OSError):  # no process can start
             process = _Process()
     token = _process.set(process)
@@ -196,6 +198,15 @@ def boosting_ahead(wanted: bool) -> Iterator[Callable[["Target", "Examples"], No
         _process.reset(token)
         if process is not None:
             process.close()
+
+
+def _is_main_module_known() -> bool:
+    """Return whether there is none to import again in a new process, or it is plainnet's own."""
+    file = getattr(sys.modules["__main__"], "__file__", None)
+    if file is None:
+        return True
+    path = Path(file)
+    return (path.parent if path.name == "__main__.py" else path).stem == "plainnet"
 
 
 def _serve(connection: Connection) -> None:
