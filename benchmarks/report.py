@@ -439,25 +439,27 @@ model, and of the same job with pandas and scikit-learn: one epoch of a network 
 in batches of 256, a fifth of the rows held out. A tenth of the columns are text, and a tenth miss
 some cells. plainnet also fits baselines, looks for copies and tests its difference from the best
 baseline. It runs as after `pip install 'plainnet[app]'`: where scikit-learn is installed, plainnet
-also fits gradient boosting as a baseline, to at most 20,000 rows. This takes some 3 s more at a
-million rows: one for each of the import, the fit and the 200,000 held-out rows.
+also fits gradient boosting as a baseline, to at most 20,000 rows. This takes some 2 s more at a
+million rows, although another process imports scikit-learn while the table is read: the fit and the
+predictions of the 200,000 held-out rows take one each.
 `make growth` measures this table: the fastest of three runs.
 
 <!-- growth: written by make growth -->
 {growth}
 <!-- end of growth -->
 
-On two processors of an AMD EPYC, the last line was 6.4 s and 626 MiB beside 13.5 s: 2.11 times.
-At a million rows, the processor time of plainnet goes into reading the file (25 %; Arrow's parser
-alone 19 %), columns and their encoding (23 %), evaluation with baselines and copies (20 %), the
-checks of the doctor (14 %), training (8 %) and imports (6 %, more than half of it pandas, which
-Arrow loads). Evaluation and doctor together take three quarters of the time of reading and
-encoding. What remains is about one pass each over text or features: 18 million numbers to parse,
-55 million features to write, 3,125 steps of NumPy, and sorts of 100,000 hashes. Numbers become
-floats while they are read only where no cell of the file has leading zeros, and each cell of the
-column is a finite number or missing; a column of recurring texts becomes codes. Otherwise all
-columns are read as text first. With 10,000 columns, each takes some 0.6 ms, in NumPy calls on its
-1,000 cells: to infer its kind, fit, encode, cut and describe it.
+On two processors of an AMD EPYC, the last line of older code was 6.4 s and 626 MiB beside 13.5 s:
+2.11 times. At a million rows, the processor time of plainnet goes into reading the file (36 %;
+Arrow's parser alone 24 %), columns and their encoding (17 %), evaluation with baselines and copies
+(17 %), imports (12 %, a quarter of it pandas, which Arrow needs and which is imported while the
+file is read), the checks of the doctor (8 %) and training (7 %). Evaluation and doctor together
+take half the time of reading and encoding, and three quarters of it with gradient boosting. What
+remains is about one pass each over text or features: 18 million numbers to parse, 55 million
+features to write, 3,125 steps of NumPy, and sorts of 100,000 hashes. Numbers become floats while
+they are read only where no cell of the file has leading zeros, and each cell of the column is a
+finite number or missing; a column of recurring texts becomes codes. Otherwise all columns are read
+as text first. With 10,000 columns, each takes some 0.6 ms, in NumPy calls on its 1,000 cells: to
+infer its kind, fit, encode, cut and describe it.
 
 ## Seconds per step
 
