@@ -139,10 +139,7 @@ def _read(
 
 
 def _import_pandas(path: Path) -> None:
-    """Import what Arrow would import, which goes on after Ctrl-C; a large file is read meanwhile.
-
-    The import takes some 0.3 s.
-    """
+    """Import pandas, beside the reading of a large file, before Arrow does, which hides Ctrl-C."""
     if "pandas" not in sys.modules and takes_long(path):
         with suppress(RuntimeError):  # no thread can start
             Thread(target=import_module, args=("pandas",)).start()
