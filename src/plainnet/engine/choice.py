@@ -73,6 +73,7 @@ def load_interpreter(dtype: Any) -> Any:
     try:
         from plainnet.engine.blas import gemm_address
         from plainnet.engine.interpreter import interpret
+        from plainnet.engine.shared_update import exec_address, job_address
     except RuntimeError as error:  # no folder can be written
         return _note(
             f"Numba cannot store compiled code ({error}): "
@@ -81,8 +82,10 @@ def load_interpreter(dtype: Any) -> Any:
     gemm = gemm_address(np.dtype(dtype))
     if not gemm:
         return _note("its matrix products cannot be called: install NumPy from PyPI")
+    execute = exec_address()
+    job = job_address(np.dtype(dtype)) if execute else 0
     _load(interpret, gemm, np.dtype(dtype))
-    return partial(interpret, gemm)
+    return partial(interpret, gemm, execute, job)
 
 
 def _note(reason: str) -> None:
@@ -91,7 +94,7 @@ def _note(reason: str) -> None:
 
 @cache
 def _load(interpret: Any, gemm: int, dtype: Any) -> None:
-    interpret(gemm, *_arguments(dtype))
+    interpret(gemm, 0, 0, *_arguments(dtype))
     with suppress(OSError):  # read-only, but compiled before
         (Path(interpret.stats.cache_path) / _marker(dtype)).touch()
 
@@ -130,6 +133,6 @@ def _arguments(dtype: Any) -> tuple[Any, ...]:
     """Return arguments of the interpreter with nothing to do."""
     one, two, order = np.zeros(1, dtype), np.zeros((1, 1), dtype), np.zeros(1, np.int64)
     code, shapes = np.zeros((1, 10), np.int64), np.zeros((1, 13), np.int64)
-    constants, rates = np.zeros((1, 3)), np.zeros(1)
+    constants, rates, jobs = np.zeros((1, 3)), np.zeros(1), np.zeros((1, 1), np.int64)
     program = code, constants, shapes, 1, 0, 1, np.zeros(2, np.int64), 1, tuple(Data(two, two, two))
-    return *program, order, order, one, rates, 0, (one,) * 5, one, two.astype(float)
+    return jobs, *program, order, order, one, rates, 0, (one,) * 5, one, two.astype(float)

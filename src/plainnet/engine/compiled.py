@@ -9,7 +9,8 @@ from typing import Any, NamedTuple, final
 
 import numpy as np
 
-from plainnet.engine.blas_threads import Team, blas_threads
+from plainnet.engine.blas_threads import Team, available_threads, blas_threads
+from plainnet.engine.instructions import JOB_SIZE
 from plainnet.engine.program import Program
 from plainnet.engine.row_space import RowDense
 from plainnet.nn.network import Transform
@@ -74,8 +75,9 @@ class Runner:
         rest = draws, rates, t, vectors, self.work, sums
 
         def call(part: int) -> int:
-            return int(self._interpret(*program, part, threads, meeting, *batches, *rest))
+            return int(self._interpret(jobs, *program, part, threads, meeting, *batches, *rest))
 
+        jobs = np.zeros((1 if threads > 1 else available_threads(), JOB_SIZE), np.int64)
         if threads > 1:
             end = partial(meeting.fill, 2**62)  # all have met, and one has ended
             with suppress(RuntimeError):  # a thread cannot start: nothing has changed yet

@@ -16,7 +16,7 @@ from plainnet.engine.activation_kernels import activate, d_activate
 from plainnet.engine.blas import product
 from plainnet.engine.elementary import block, exact
 from plainnet.engine.meeting import end, meet
-from plainnet.engine.update_kernels import update
+from plainnet.engine.shared_update import update_shared
 
 # The sums of an epoch, and the last batch's loss
 LOSS, WEIGHT, METRIC, ROWS, VALUE = range(5)
@@ -141,6 +141,9 @@ def _make(version):  # noqa: C901
 
     def interpret(  # noqa: C901
         gemm,
+        execute,
+        job,
+        jobs,
         program,
         constants,
         shapes,
@@ -165,8 +168,8 @@ def _make(version):  # noqa: C901
         what others computed. ``sums`` has a row for each epoch, of ``per_epoch`` batches.
         """
         X, targets, weights = data
-        theta, grad, decaying, slot1, slot2 = vectors
-        met = 0
+        theta, grad = vectors[:2]
+        crew, met = (execute, job, jobs), 0
         for step in range(len(bounds) - 1):
             m = bounds[step + 1] - bounds[step]
             start = bounds[step] % len(order)  # full batches have the same order again
@@ -249,7 +252,7 @@ def _make(version):  # noqa: C901
                         end(meeting)
                         return step
                 elif kind >= op.PENALTY:
-                    update(kind, c, t + step + 1, lrs[step], theta, grad, decaying, slot1, slot2)
+                    update_shared(crew, kind, c, t + step + 1, lrs[step], *vectors)
                 else:
                     size *= m
                     X_ = work[x + first * size : x + last * size]
