@@ -477,6 +477,7 @@ infer its kind, fit, encode, cut and describe it.
 - **Large networks** spend their time in matrix products. No library can be much faster there than
   another, and plainnet adds little to the products.
 - **Threads** slow small products down and speed large ones up. plainnet chooses for each network.
+  While OpenBLAS's threads wait for the next product, they share the optimizer's pass.
 - **A compiled step** helps where it fuses many small operations. JAX needs only one Python call per
   batch, and it has its own matrix products.
 - **Many rows** are predicted by one thread per processor. Each thread takes its share of the rows
