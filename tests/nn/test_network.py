@@ -362,11 +362,16 @@ def test_transform_with_wrong_output_shape_raises():
     assert str(error.value) == "Dense 'dense1' expects 3 inputs, got 4"
 
 
-def test_identity_network_returns_copies():
-    X = normals(3, 2).astype(np.float32)
-    Z = Sequential([Identity()], 2).predict_logits(X)
-    np.testing.assert_array_equal(Z, X)
-    assert not np.shares_memory(Z, X)
+@pytest.mark.parametrize("layer", [Identity(), Flatten(), Dropout(0.5), ReLU(), Dense(2)], ids=str)
+def test_predictions_share_no_memory_with_rows(layer):
+    net = Sequential([layer.copy()], 2)
+    X = np.abs(normals(3, 4)).astype(np.float32)
+    for rows in (X[:, :2].copy(), X[:, :2]):
+        Z = net.predict_logits(rows)
+        assert not np.shares_memory(Z, rows)
+        assert not np.shares_memory(Z, net.params.theta)
+        if not isinstance(layer, Dense):
+            np.testing.assert_array_equal(Z, rows)
 
 
 def test_summary_of_a_picture_network():

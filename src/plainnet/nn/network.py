@@ -383,7 +383,8 @@ class Sequential:
         if batch_size is not None:
             size = positive_int("predict", "batch_size", batch_size)
         if len(rows) <= size and transform is None:
-            return self._propagate(rows).copy()
+            Z = self._propagate(rows)
+            return Z if Z.base is None and Z is not rows else Z.copy()
         Z = np.empty((len(rows), *self.out_shape), self.dtype, like=self.params.theta)
         for start in range(0, len(rows), size):
             batch = rows[start : start + size]
