@@ -373,13 +373,13 @@ def test_lines_of_code_of_nn_optim_and_train():
     assert extensions <= 982
 
 
-def test_engine_has_at_most_2070_lines_of_code():
+def test_engine_has_at_most_2140_lines_of_code():
     sizes = {
         module: lines_of_code(path.read_text(encoding="utf-8"))
         for module, path in MODULES.items()
         if is_inside(module, "plainnet.engine")
     }
-    assert sum(sizes.values()) <= 2070, sizes
+    assert sum(sizes.values()) <= 2140, sizes
 
 
 def test_textbook_has_less_than_150_lines_of_code():

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from plainnet import EarlyStopping, TrainingError, fit, mlp, predict_logits
-from plainnet.engine import choice
+from plainnet.engine import choice, products
 from plainnet.errors import PlainnetError
 from plainnet.nn import (
     GELU,
@@ -120,6 +120,12 @@ def assert_close(one, two, tolerance):
     assert np.abs(one - two).max(initial=0) <= tolerance * np.abs(one).max(initial=0)
 
 
+@pytest.fixture(params=[False, True], ids=["copied", "in place"])
+def in_place(request, monkeypatch):
+    """Set whether BLAS multiplies small arrays where they lie, which decides who multiplies."""
+    monkeypatch.setattr(products, "multiplies_in_place", lambda: request.param)
+
+
 EVERYTHING = {"batch_size": 37, "sample_weight": WEIGHTS, "l2": 0.01, "clip_norm": 0.5}
 SHORT_LAST = {"batch_size": 64, "validation_fraction": 0.2}
 
@@ -127,7 +133,7 @@ SHORT_LAST = {"batch_size": 64, "validation_fraction": 0.2}
 @pytest.mark.parametrize("options", [{}, EVERYTHING, SHORT_LAST], ids=["full", "all", "short"])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("case", CASES)
-def test_agrees_with_numpy(case, dtype, options):
+def test_agrees_with_numpy(case, dtype, options, in_place):
     net, loss, optimizer, y = CASES[case]
     results = [
         train(engine, net, X, y, loss, optimizer, dtype, **options)
@@ -145,7 +151,7 @@ def test_agrees_with_numpy(case, dtype, options):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("layers", [GROUPS[:-1], LARGE_GROUPS[:-1]], ids=["loops", "BLAS"])
 @pytest.mark.parametrize("case", ["sgd", "smoothing", "soft targets", "squared error"])
-def test_members_agree_with_numpy(case, layers, dtype):
+def test_members_agree_with_numpy(case, layers, dtype, in_place):
     net, loss, _, y = CASES[case]
     net = with_bins([*layers, GroupedDense(3 * net.n_out, 3)])
     options = {"members": Members(3, np.arange(150) % 3), "batch_size": 64}

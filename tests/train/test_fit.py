@@ -924,7 +924,7 @@ def test_every_option_has_an_effect(data):
         ({"loss": "mse"}, "fit: loss must be a loss such as MeanSquaredError(), got 'mse'"),
         (
             {"early_stopping": EarlyStopping()},
-            "early stopping needs validation rows: pass for example validation_fraction=0.2",
+            "early stopping needs validation rows: pass validation_fraction=0.2",
         ),
         (
             {"validation_fraction": 1.5},

@@ -15,6 +15,7 @@ import numpy as np
 
 from plainnet.engine.blas_threads import product_sizes
 from plainnet.engine.compiled import Data, Runner
+from plainnet.engine.instructions import CONSTANTS
 from plainnet.engine.program import Program, Training, UnknownPartError
 from plainnet.errors import PlainnetError
 from plainnet.nn.network import Sequential
@@ -133,6 +134,6 @@ def _arguments(dtype: Any) -> tuple[Any, ...]:
     """Return arguments of the interpreter with nothing to do."""
     one, two, order = np.zeros(1, dtype), np.zeros((1, 1), dtype), np.zeros(1, np.int64)
     code, shapes = np.zeros((1, 10), np.int64), np.zeros((1, 13), np.int64)
-    constants, rates, jobs = np.zeros((1, 3)), np.zeros(1), np.zeros((1, 1), np.int64)
+    constants, rates, jobs = np.zeros((1, CONSTANTS)), np.zeros(1), np.zeros((1, 1), np.int64)
     program = code, constants, shapes, 1, 0, 1, np.zeros(2, np.int64), 1, tuple(Data(two, two, two))
     return jobs, *program, order, order, one, rates, 0, (one,) * 5, one, two.astype(float)

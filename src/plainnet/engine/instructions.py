@@ -22,6 +22,7 @@ SMALL = 32  # bytes of a small vector
 VECTOR = 64 if __cpu_features__.get("AVX512F") else SMALL  # bytes that a processor adds up at once
 TILE = 8  # vectors of sums, which keep two units busy that take four cycles each
 ROWS = VECTOR // 4  # at whose multiples rows of padded pictures end
+CONSTANTS = 5  # of an instruction
 JOB_SIZE = 36  # numbers of a job of `shared_update`
 
 

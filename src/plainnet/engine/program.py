@@ -8,6 +8,7 @@ import numpy as np
 
 from plainnet.engine import instructions as op
 from plainnet.engine.instructions import Instruction
+from plainnet.engine.products import NARROW, backward, is_large, multiplier
 from plainnet.engine.row_space import RowDense
 from plainnet.nn import activations as act
 from plainnet.nn.convolution import AveragePool2D, Conv2D, GlobalAveragePool2D, MaxPool2D
@@ -40,10 +41,6 @@ OF_INPUT: dict[type[Layer], int] = {
 }
 BACK = {op.DENSE: op.DENSE_INPUT, op.CONVOLVE: op.CONVOLVE_BACK}  # the gradients of inputs
 ALIGNED = 16  # numbers at whose multiples arrays begin
-# BLAS multiplies where a product is large (measured): it is up to three times as fast as loops.
-LARGE, NARROW = 2**17, 20
-# Up to here, OpenBLAS computes A B up to twice as fast as A B^T with AVX-512 (measured).
-FASTER_TRANSPOSED = 10**6
 
 
 class Training(NamedTuple):
@@ -77,7 +74,7 @@ class Program:
         n, self.height = math.prod(net.in_shape), _picture_height(net)  # 0: flat
         self.pools = _pools(net)
         first = next((x for x in net.layers if not isinstance(x, Flatten | act.Identity)), None)
-        self.by_rows = isinstance(first, Dense) and _is_large(m, n, first.n_out)
+        self.by_rows = isinstance(first, Dense) and is_large(m, n, first.n_out)
         if isinstance(first, RowDense):
             n = len(first.A)
             self.by_rows = m < first.m or first.n_out >= NARROW  # panels pay if gathered once
@@ -141,8 +138,8 @@ class Program:
                 continue
             if kind in IN_PLACE:
                 y = x if free else self._copied(n, x)
-                constants = (layer.alpha,) if isinstance(layer, act.LeakyReLU | act.ELU) else ()
-                self._emit(IN_PLACE[kind], n, x=y, y=y, c=constants, split=self.height)
+                alpha = layer.alpha if isinstance(layer, act.LeakyReLU | act.ELU) else 0.0
+                self._activate(IN_PLACE[kind], alpha, n, y)
             elif isinstance(layer, BatchNorm | LayerNorm):
                 x = x if free else self._copied(n, x)
                 y = self._normalize(layer, n, x)
@@ -152,6 +149,14 @@ class Program:
             self.Z, n = y, math.prod(self.pools.get(layer, layer).out_shape)
             free = not self.trains or kind not in IN_PLACE
         self.code = [i._replace(k=self.drawn) if i.kind == op.DROPOUT else i for i in self.code]
+
+    def _activate(self, kind: int, alpha: float, n: int, y: int) -> None:
+        """Append an activation in place, or have the dense layer before it compute it too."""
+        last = self.code[-1]
+        if last.kind == op.DENSE and last.s != op.LOOPS and last.y == y and not last.c[2]:
+            self.code[-1] = last._replace(c=(*last.c[:2], float(kind), alpha, float(y)))
+        else:
+            self._emit(kind, n, x=y, y=y, c=(alpha,), split=self.height)
 
     def _does_nothing(self, layer: Layer) -> bool:
         drops_nothing = isinstance(layer, DropoutLayer) and (not self.trains or not layer.rate)
@@ -247,10 +252,10 @@ class Program:
     def _dense(self, layer: Dense | GroupedDense, n: int, x: int, y: int) -> None:
         groups = layer.groups if isinstance(layer, GroupedDense) else 1
         n, n_out = n // groups, layer.n_out // groups
-        p, q, s = self._offset(layer, "W"), self._offset(layer, "b"), op.LOOPS
-        if _is_large(self.m, n, n_out):
-            s = op.BLAS_ROWS if self.by_rows and x == self.input else op.BLAS
-        self._emit(op.DENSE, n, n_out, (float(groups),), x=x, y=y, p=p, q=q, s=s)
+        p, q = self._offset(layer, "W"), self._offset(layer, "b")
+        s = multiplier(op.DENSE, self.m, n, n_out)
+        s = op.BLAS_ROWS if self.by_rows and x == self.input else s
+        self._emit(op.DENSE, n, n_out, (float(groups), 0.0, 0.0), x=x, y=y, p=p, q=q, s=s)
 
     def _loss(self, loss: Loss, y: Array) -> None:
         scratch, constants = self._memory((2 + self.members) * self.m), (0.0, 0.0)
@@ -286,14 +291,14 @@ class Program:
                     _, height, _, _ = op.padded_shape(f.shape, self.m)
                     self.code.append(f._replace(kind=op.PAD, y=padded, split=height))
                     x = padded
-                c = (*f.c, float(other)) if self._is_faster_transposed(f) else f.c
-                self.code.append(f._replace(kind=-f.kind, x=x, y=d, split=tiles, c=c))
+                back = backward(f, -f.kind, self.m, other if f.n <= self.width else 0)
+                self.code.append(back._replace(x=x, y=d, split=tiles))
                 if i > last:
                     if f.shape[11] > 1:
                         self.code.append(f._replace(kind=op.UNPOOL, x=other, y=d))
                         d, other = other, d
-                    kind, split = BACK[f.kind], f.shape[0]
-                    self.code.append(f._replace(kind=kind, x=other, y=d, split=split))
+                    back = backward(f, BACK[f.kind], self.m)
+                    self.code.append(back._replace(x=other, y=d, split=f.shape[0]))
                     d = other
             elif f.kind in (op.MAX_POOL, op.AVERAGE_POOL):
                 split = 0 if f.shape[6] > f.shape[8] else f.split  # squares overlap
@@ -308,11 +313,6 @@ class Program:
             elif f.kind not in (op.COPY, op.BATCH_SUMS):
                 x = f.y if f.kind in IN_PLACE.values() else f.p if f.kind == op.DROPOUT else f.x
                 self.code.append(f._replace(kind=-f.kind, x=x, y=d))
-
-    def _is_faster_transposed(self, f: Instruction) -> bool:
-        """Return whether the gradient of a dense layer is faster with a copy of X^T."""
-        few = f.n * f.k * self.m <= FASTER_TRANSPOSED and f.n <= self.width
-        return f.kind == op.DENSE and f.s == op.BLAS and few and op.VECTOR > op.SMALL
 
     def _update(self, optimizer: Optimizer, l2: float, clip_norm: float | None) -> None:
         if l2:
@@ -347,7 +347,3 @@ def _picture_height(net: Sequential) -> int:
     first = (x for x in net.layers if not isinstance(x, act.Identity | DropoutLayer))
     flat = isinstance(next(first, None), Flatten) or len(net.in_shape) != 3
     return 0 if flat else net.in_shape[0]
-
-
-def _is_large(m: int, n_in: int, n_out: int) -> bool:
-    return m * n_in * n_out >= LARGE and min(n_in, n_out) >= NARROW

@@ -384,7 +384,7 @@ class Sequential:
             size = positive_int("predict", "batch_size", batch_size)
         if len(rows) <= size and transform is None:
             Z = self._propagate(rows)
-            return Z if Z.base is None and Z is not rows else Z.copy()
+            return Z.copy() if Z is rows or getattr(Z, "base", rows) is not None else Z
         Z = np.empty((len(rows), *self.out_shape), self.dtype, like=self.params.theta)
         for start in range(0, len(rows), size):
             batch = rows[start : start + size]

@@ -203,9 +203,7 @@ def fit(
             X, held_out, inputs = space.X, space.held_out, inputs._replace(transform=None)
         batches = Batches(X, y, weight, batch_size, inputs.transform, net.dtype, augment, ranks)
     if early_stopping is not None and held_out is None:
-        raise PlainnetError(
-            "early stopping needs validation rows: pass for example validation_fraction=0.2"
-        )
+        raise PlainnetError("early stopping needs validation rows: pass validation_fraction=0.2")
     inputs = inputs._replace(loss=with_smoothing(loss, 0.0))  # to validate
     trained = net if space is None else space.net
     del X, y  # the batches may hold a converted copy: keep the data once
@@ -264,7 +262,8 @@ def fit(
                 break
             state.next_epoch()
         history.best_epoch = best.restore()
-        largest = float(np.abs(trained.params.theta).max(initial=0))
+        theta = trained.params.theta
+        largest = max(abs(float(f())) for f in (theta.min, theta.max)) if theta.size else 0.0
         stay_finite(largest, "a parameter", train_step, min(state.progress.number, epochs))
     net.release()
     return history
