@@ -489,8 +489,9 @@ infer its kind, fit, encode, cut and describe it.
   compiled code could be clearly faster.
 - **Goals.** The column *library / matrix products* shows how far ahead of that library the bare
   NumPy products would be if nothing else were computed. No code on top of NumPy can be further
-  ahead in plain training; compiled loops are where they need no BLAS. Where this ratio is below the
-  goal, the goal needs other products. The goal *of the products* is an upper limit for the time of
+  ahead in plain training; compiled steps are where loops multiply, or OpenBLAS arrays so small that
+  a call from Python takes longer than the product. Where this ratio is below the goal, the goal
+  needs other products. The goal *of the products* is an upper limit for the time of
   plainnet / that of the products.
 
 ## Time of one training step
