@@ -15,7 +15,7 @@ import numpy as np
 
 from plainnet.engine.blas_threads import product_sizes
 from plainnet.engine.compiled import Data, Runner
-from plainnet.engine.instructions import CONSTANTS
+from plainnet.engine.instructions import CONSTANTS, sources
 from plainnet.engine.program import Program, Training, UnknownPartError
 from plainnet.errors import PlainnetError
 from plainnet.nn.network import Sequential
@@ -113,10 +113,9 @@ def _marker(dtype: Any) -> str:
     """Return the name of an empty file beside the stored code, for all that the code depends on."""
     from llvmlite import binding  # without Numba, which takes half a second
 
-    sources = [path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py"))]
     parts = [binding.get_host_cpu_name(), binding.get_host_cpu_features().flatten(), sys.version]
     parts += [version("numba"), str(np.dtype(dtype))]
-    key = hashlib.sha256("\n".join(parts).encode() + b"".join(sources))
+    key = hashlib.sha256("\n".join(parts).encode() + sources())
     return f"plainnet-{key.hexdigest()[:16]}"
 
 

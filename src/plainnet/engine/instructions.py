@@ -1,5 +1,7 @@
 """The kinds of instructions; a layer's backward pass is the negative number."""
 
+from functools import cache
+from pathlib import Path
 from typing import NamedTuple
 
 from numpy._core._multiarray_umath import __cpu_features__
@@ -48,3 +50,9 @@ def padded_shape(shape: tuple[int, ...], m: int) -> tuple[int, int, int, int]:
     n_in, height, width, side, stride = shape[2], shape[3], shape[4], shape[6], shape[8]
     height, width = (height - 1) * stride + side, (width - 1) * stride + side
     return -(-n_in // INPUTS), height, width, -(-m // ROWS) * ROWS
+
+
+@cache
+def sources() -> bytes:
+    """Return the sources of the engine, on which stored compiled code depends."""
+    return b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))

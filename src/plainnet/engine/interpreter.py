@@ -2,7 +2,6 @@
 
 import hashlib
 import math
-from pathlib import Path
 
 import numpy as np
 from numba import njit
@@ -291,5 +290,4 @@ def _make(version):  # noqa: C901
     return njit(cache=True, nogil=True, error_model="numpy", no_cfunc_wrapper=True)(interpret)
 
 
-_SOURCES = [path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py"))]
-interpret = _make(hashlib.sha256(b"".join(_SOURCES)).hexdigest())
+interpret = _make(hashlib.sha256(op.sources()).hexdigest())

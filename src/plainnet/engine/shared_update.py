@@ -119,5 +119,4 @@ def _make(one, version):
 @cache
 def job_address(dtype: Any) -> int:
     """Compile or load the function of a job; return its address."""
-    sources = [path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py"))]
-    return int(_make(dtype.type(1), hashlib.sha256(b"".join(sources)).hexdigest()).address)
+    return int(_make(dtype.type(1), hashlib.sha256(op.sources()).hexdigest()).address)
