@@ -489,10 +489,10 @@ infer its kind, fit, encode, cut and describe it.
   compiled code could be clearly faster.
 - **Goals.** The column *library / matrix products* shows how far ahead of that library the bare
   NumPy products would be if nothing else were computed. No code on top of NumPy can be further
-  ahead in plain training; compiled steps are where loops multiply, or OpenBLAS arrays so small that
-  a call from Python takes longer than the product. Where this ratio is below the goal, the goal
-  needs other products. The goal *of the products* is an upper limit for the time of
-  plainnet / that of the products.
+  ahead in plain training. Compiled steps can where products are small: a call from Python then
+  takes longer than the product itself. Where this ratio is below the goal, the goal needs other
+  products. The goal *of the products* is an upper limit for the time of plainnet / that of the
+  products.
 
 ## Time of one training step
 
