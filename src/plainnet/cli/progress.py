@@ -67,7 +67,7 @@ def read_examples(
     Of data larger than memory they are a sample.
     """
     from plainnet.data.image_stream import most_images
-    from plainnet.data.memory import are_images_streamed, is_streamed  # loads pandas
+    from plainnet.data.memory import are_images_streamed, is_streamed  # loads Arrow
     from plainnet.data.survey import most_rows
     from plainnet.data.table_schema import TableSchema
     from plainnet.evaluate.streamed import image_parts, sample_and_score, table_parts

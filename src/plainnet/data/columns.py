@@ -13,6 +13,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from pyarrow import compute
 
+from plainnet.data.arrow import from_numpy, null, nulls, text_array, to_numpy
 from plainnet.errors import DataError
 from plainnet.storage.json_reader import shortened
 
@@ -115,7 +116,7 @@ class Cells:
             return self.index < 0
         if isinstance(self.entries, np.ndarray):
             return np.isnan(self.entries)
-        return np.asarray(self.entries.is_null())
+        return nulls(self.entries)
 
     @cached
     def missing(self) -> int:
@@ -124,26 +125,25 @@ class Cells:
 
     @cached
     def _factorized(self) -> tuple[Any, Any]:
-        """The code of each row, null or -1 for a missing cell, and the distinct values."""
+        """The code of each row, -1 for a missing cell, and the distinct values."""
         if self.index is not None:
             used = np.bincount(self.index + 1, minlength=len(self.entries) + 1)[1:] > 0
             if used.all():
                 return self.index, self.entries
             codes = np.append(np.cumsum(used) - 1, -1)  # the last one for -1
             return codes[self.index], _taken(self.entries, np.flatnonzero(used))
-        if isinstance(self.entries, np.ndarray):
-            from pandas import factorize
-
-            codes, distinct = factorize(self.entries)
-            return codes, distinct
-        coded = self.entries.dictionary_encode()
-        return coded.indices, coded.dictionary
+        entries = self.entries
+        if isinstance(entries, np.ndarray):
+            coded = from_numpy(entries + 0.0, self.absent).dictionary_encode()  # 0 for -0
+            return _codes(coded.indices), to_numpy(coded.dictionary, np.nan)
+        coded = entries.dictionary_encode()
+        return _codes(coded.indices), coded.dictionary
 
     @cached
     def codes(self) -> NDArray[np.int64]:
         """For each row its index in `distinct`; -1 for a missing cell."""
-        codes = self._factorized[0]
-        return codes if isinstance(codes, np.ndarray) else _codes(codes)
+        codes: NDArray[np.int64] = self._factorized[0]
+        return codes
 
     @property
     def distinct(self) -> Any:
@@ -195,7 +195,7 @@ class Cells:
                 with suppress(pa.ArrowInvalid):
                     if len(entries) > _SAMPLE:  # all at once fail slowly
                         compute.cast(entries[:_SAMPLE], pa.float64())
-                    return np.asarray(compute.cast(entries, pa.float64()))
+                    return to_numpy(compute.cast(entries, pa.float64()), np.nan)
             entries, index = self.distinct, self.codes
         numbers = _parsed(entries, decimal)
         return numbers if index is None else np.append(numbers, np.nan)[index]
@@ -299,12 +299,12 @@ def clean_text(text: Any) -> Any:
     """Drop spaces around the cells of an Arrow array of text, and make missing cells null."""
     trimmed = compute.utf8_trim_whitespace(text) if may_hold_spaces(text) else text
     absent = compute.is_in(trimmed, _missing(trimmed.type))
-    return compute.if_else(absent, None, trimmed) if absent.true_count else trimmed
+    return compute.if_else(absent, null(text.type), trimmed) if absent.true_count else trimmed
 
 
 @cache
 def _missing(kind: Any) -> Any:
-    return pa.array(sorted(MISSING), kind)
+    return text_array(sorted(MISSING)).cast(kind)
 
 
 def may_hold_spaces(text: Any) -> bool:
@@ -315,11 +315,11 @@ def may_hold_spaces(text: Any) -> bool:
 
 def _codes(indices: Any) -> NDArray[np.int64]:
     """Return Arrow's indices, -1 instead of null."""
-    return np.asarray(indices.fill_null(-1), np.int64)
+    return to_numpy(indices, -1).astype(np.int64, copy=False)
 
 
 def _taken(entries: Any, rows: NDArray[np.int64]) -> Any:
-    return entries[rows] if isinstance(entries, np.ndarray) else entries.take(pa.array(rows))
+    return entries[rows] if isinstance(entries, np.ndarray) else entries.take(from_numpy(rows))
 
 
 def _texts(entries: Any) -> list[str]:
@@ -335,10 +335,11 @@ def _parsed(entries: Any, decimal: str) -> NDArray[np.float64]:
     if isinstance(entries, np.ndarray):
         return entries.astype(np.float64, copy=False)
     plain = compute.match_substring_regex(entries, _PLAIN.format(re.escape(decimal)))
-    simple = compute.replace_substring(compute.if_else(plain, entries, None), decimal, ".")
-    numbers = np.array(compute.cast(simple, pa.float64()))
-    other = pa.array(~np.asarray(plain))
-    numbers[other] = [number_from_text(text, decimal) for text in entries.filter(other).to_pylist()]
+    known = compute.if_else(plain, entries, null(entries.type))
+    simple = compute.replace_substring(known, decimal, ".")
+    numbers = to_numpy(compute.cast(simple, pa.float64()), np.nan).copy()
+    other = np.flatnonzero(~to_numpy(plain, False))
+    numbers[other] = [number_from_text(t, decimal) for t in _taken(entries, other).to_pylist()]
     return numbers
 
 

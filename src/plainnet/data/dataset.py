@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from plainnet.data.column_kinds import ColumnKind
 from plainnet.data.decode import printable
 from plainnet.data.images import ImageSchema, Progress, constant_numbers, read_images
+from plainnet.data.labels import ClassLabels
 from plainnet.data.privacy import DEFAULT_PRIVACY, Privacy
 from plainnet.data.read_table import read_table
 from plainnet.data.table import Table
@@ -89,7 +90,7 @@ class Source(ABC):
     """Examples that are read but not yet split."""
 
     m: int  # number of examples
-    labels: "pd.Categorical"  # the class of each for a stratified split, or one name for all
+    labels: ClassLabels  # the class of each for a stratified split, or one name for all
     groups: NDArray[np.int64] | None  # examples of one number stay on one side of a split
 
     @abstractmethod
@@ -127,8 +128,8 @@ class TableSource(Source):
     --------
     >>> import pandas as pd
     >>> source = TableSource(pd.DataFrame({"x": range(20), "y": ["a", "b"] * 10}))
-    >>> source.m, list(source.labels[:2])
-    (20, ['a', 'b'])
+    >>> source.m, source.labels.names
+    (20, ('a', 'b'))
     """
 
     def __init__(
@@ -160,9 +161,10 @@ class TableSource(Source):
                 f"{clash[0]!r} is the target, whose kind the task decides: give no kind for it"
             )
         self.m, self.groups = len(table), None
-        self.labels = class_labels(np.zeros(self.m), ["all rows"])
+        self.labels = ClassLabels(np.zeros(self.m, np.int64), ("all rows",))
         if self._target.task in ("binary", "multiclass"):
-            self.labels = class_labels(self._target.encode(table), self._target.classes)
+            numbers = self._target.encode(table).astype(np.int64)
+            self.labels = ClassLabels(numbers, self._target.classes)
         if group is not None:
             schema = TableSchema.fitted(self._columns, table)
             self.groups = group(schema.normalize_spelling(schema.transform(table)))
@@ -225,7 +227,7 @@ class ImageSource(Source):
         self._target = image_target(classes)
         self._X, self._y, self.m = X, class_numbers(y, self._target.task), len(X)
         self._notes, self._standardize = left_out(skipped), standardize
-        self.labels = class_labels(y, classes)
+        self.labels = ClassLabels(y.astype(np.int64), tuple(classes))
         self.groups = None if group is None else group(X)
 
     def dataset(self, train: Array, validation: Array | None, test: Array | None) -> Dataset:
@@ -286,13 +288,6 @@ def note_constant(constant: NDArray[np.bool_], m: int) -> list[str]:
 def class_numbers(y: Array, task: Task) -> Array:
     """Return class numbers in the form that the task's loss takes."""
     return y.astype(np.float32 if task == "binary" else np.int64)
-
-
-def class_labels(y: Array, classes: Sequence[str]) -> "pd.Categorical":
-    """Return the class of each row, with its name for messages."""
-    import pandas as pd
-
-    return pd.Categorical.from_codes(y.astype(np.int64), list(classes))
 
 
 def left_out(skipped: Sequence[tuple[Path, str]], folder: str | Path = ".") -> list[str]:

@@ -15,6 +15,7 @@ from pyarrow import compute
 from pyarrow import csv as arrow
 
 from plainnet import limits
+from plainnet.data.arrow import to_numpy
 from plainnet.data.columns import MANY, MISSING, clean_text, in_threads, may_hold_spaces
 from plainnet.data.table_file import Bytes
 from plainnet.errors import DataError
@@ -230,7 +231,7 @@ def joined(columns: list[Any]) -> list[Any]:
     def join(i: int) -> Any:
         column, columns[i] = columns[i], None  # frees the chunks
         if pa.types.is_floating(column.type):
-            return column.to_numpy()
+            return to_numpy(column, np.nan)
         if pa.types.is_dictionary(column.type):
             coded = column.unify_dictionaries().combine_chunks()
             clean = clean_text(coded.dictionary).dictionary_encode()

@@ -11,7 +11,6 @@ from plainnet.data.dataset import (
     Dataset,
     Examples,
     Source,
-    class_labels,
     class_numbers,
     image_target,
     left_out,
@@ -21,6 +20,7 @@ from plainnet.data.dataset import (
 from plainnet.data.decode import printable, require_size
 from plainnet.data.image_folder import ImageFolder, Skipped
 from plainnet.data.images import ImageSchema, Progress, are_gray, count_levels, decode_files
+from plainnet.data.labels import ClassLabels
 from plainnet.data.row_cache import RowCache
 from plainnet.data.stream import note_absent, note_parts
 from plainnet.data.survey import window_bytes
@@ -90,7 +90,7 @@ class StreamedImages(Source):
         self._y = images.numbers(images.files)[usable]
         self._target = image_target(images.classes)
         self.m, self.groups = len(self._y), None
-        self.labels = class_labels(self._y, images.classes)
+        self.labels = ClassLabels(self._y.astype(np.int64), tuple(images.classes))
 
     def dataset(self, train: Indices, validation: Indices | None, test: Indices | None) -> Dataset:
         """Fit the schema on all pictures to train on; read some of them, and the others."""

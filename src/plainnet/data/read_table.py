@@ -3,13 +3,9 @@
 import codecs
 import os
 import re
-import sys
 from collections.abc import Collection
-from contextlib import suppress
-from importlib import import_module
 from itertools import islice
 from pathlib import Path
-from threading import Thread
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -21,7 +17,7 @@ from plainnet.data.delimited import DelimitedText, joined
 from plainnet.data.header import is_data
 from plainnet.data.parquet import read_parquet
 from plainnet.data.table import Table, check_names, named
-from plainnet.data.table_file import PARQUET_SUFFIXES, Bytes, free, read_bytes, takes_long
+from plainnet.data.table_file import PARQUET_SUFFIXES, Bytes, free, read_bytes
 from plainnet.errors import DataError
 from plainnet.storage.json_reader import listed
 
@@ -127,7 +123,6 @@ def _read(
             return _checked(source, "The DataFrame", empty)
     path = Path(source)
     label = f"File {str(path)!r}"
-    _import_pandas(path)
     name, data, lines = read_bytes(path, label)
     if name.suffix.lower() in PARQUET_SUFFIXES:
         _refuse_delimiter(delimiter, "a Parquet file")
@@ -136,15 +131,6 @@ def _read(
     if not empty and not len(next(iter(columns.values()))):
         raise DataError(f"{label} has column names but no rows below them.")
     return columns
-
-
-def _import_pandas(path: Path) -> None:
-    """Import pandas, beside the reading of a large file, before Arrow does, which hides Ctrl-C."""
-    if "pandas" not in sys.modules and takes_long(path):
-        with suppress(RuntimeError):  # no thread can start
-            Thread(target=import_module, args=("pandas",)).start()
-            return
-    import_module("pandas")
 
 
 def _refuse_delimiter(delimiter: str | None, source: str) -> None:

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any, final
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from plainnet.data.labels import ClassLabels
 from plainnet.errors import DataError
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from plainnet.data.dataset import Dataset, Source
 
 Indices = NDArray[np.int64]
@@ -90,7 +89,7 @@ def fold(
     require_classes(source.labels, 3 if test_fraction else 2)
     train, _, held_out = _parts(source, rng, test_fraction, 0.0)
     groups = None if source.groups is None else source.groups[train]
-    dealt = stratified_folds(source.labels[train], k, folds_rng, groups)
+    dealt = stratified_folds(source.labels.take(train), k, folds_rng, groups)
     # Encoded tables are small but slow to encode; of pictures one copy at a time is enough.
     kept = k if isinstance(source, TableSource) else 1
     make = partial(_make_fold, source, train, dealt)
@@ -121,14 +120,16 @@ def _parts(
     for name, share in (("test", test), ("validation", validation)):
         if share:
             groups = None if source.groups is None else source.groups[train]
-            kept, out = stratified_split(source.labels[train], share / (1 - taken), rng, groups)
+            kept, out = stratified_split(
+                source.labels.take(train), share / (1 - taken), rng, groups
+            )
             train, held_out[name] = train[kept], train[out]
             taken += share
     return train, held_out["validation"], held_out["test"]
 
 
 def stratified_split(
-    y: "ArrayLike | pd.Categorical",
+    y: ArrayLike | ClassLabels,
     fraction: float,
     rng: np.random.Generator,
     groups: Sequence[int] | NDArray[np.integer[Any]] | None = None,
@@ -146,7 +147,7 @@ def stratified_split(
 
 
 def stratified_folds(
-    y: "ArrayLike | pd.Categorical",
+    y: ArrayLike | ClassLabels,
     k: int,
     rng: np.random.Generator,
     groups: Sequence[int] | NDArray[np.integer[Any]] | None = None,
@@ -173,15 +174,14 @@ def stratified_folds(
     return [(np.flatnonzero(fold != i), np.flatnonzero(fold == i)) for i in range(k)]
 
 
-def require_classes(y: "ArrayLike | pd.Categorical", sides: int = 2) -> tuple[Indices, list[Any]]:
+def require_classes(y: ArrayLike | ClassLabels, sides: int = 2) -> tuple[Indices, list[Any]]:
     """Number the class of each row; refuse classes with fewer rows than sides."""
     split = "a split" if sides == 2 else f"a split in {sides}"
-    categories, codes = getattr(y, "categories", None), getattr(y, "codes", None)
-    if codes is not None:  # of a pandas.Categorical
-        unique, order = np.unique(np.asarray(categories, str), return_inverse=True)
-        classes = order[codes]
-        present = np.flatnonzero(np.bincount(classes))
-        unique, classes = unique[present], np.searchsorted(present, classes)
+    if isinstance(y, ClassLabels):
+        order = np.zeros(len(y.names), np.int64)
+        present = np.flatnonzero(np.bincount(y.numbers))
+        unique, order[present] = np.unique(np.array(y.names)[present], return_inverse=True)
+        classes = order[y.numbers]
     elif (labels := np.asarray(y)).dtype.kind == "O":
         import pandas as pd
 

@@ -122,16 +122,13 @@ class Survey:
 
     def add(self, table: Table) -> None:
         """Take account of some rows."""
-        from pandas import CategoricalDtype
-
         options = self.options
         if self._sample is None:
             self.names = options.target or (list(table.columns)[-1],)
             self._sample = RowSample(most_rows(len(table.columns), options.window))
             self.columns = {name: ColumnStatistics(name) for name in table.columns}
             self.classes = {name: ColumnStatistics(name, COUNTED) for name in self.names}
-        dtypes = {name: getattr(c, "dtype", None) for name, c in table.columns.items()}
-        self._categorical |= {n for n, d in dtypes.items() if isinstance(d, CategoricalDtype)}
+        self._categorical |= set(filter(table.is_categorical, table.columns))
         labeled, m = rows_of(table, self.names), len(table)
         parts = draw_parts(options, self.names, self.m, table)[labeled]
         keys = np.full(m, np.inf)

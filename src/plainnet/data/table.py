@@ -1,7 +1,7 @@
 """Tables: named columns of cells, each read when it is first used."""
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, final
@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from plainnet import limits
-from plainnet.data.columns import Cells
+from plainnet.data.arrow import text_array
+from plainnet.data.columns import Cells, clean_text
 from plainnet.errors import DataError
 from plainnet.storage.json_reader import listed, shortened
 
@@ -36,6 +37,13 @@ class Table:
         frame = named(data)
         return cls(dict(frame.items()), len(frame))
 
+    @classmethod
+    def of_texts(cls, texts: Mapping[str, str]) -> "Table":
+        """Return a table of one row."""
+        row = np.array([1])
+        cells = {n: Cells.of_array(n, row, clean_text(text_array([t]))) for n, t in texts.items()}
+        return cls(cells, 1)
+
     def __len__(self) -> int:
         return self.m if self.index is None else len(self.index)
 
@@ -46,6 +54,10 @@ class Table:
 
             cells = self.columns[name] = read_series(cells)
         return cells if self.index is None else cells.take(self.index)
+
+    def is_categorical(self, name: str) -> bool:
+        """Return whether a column that was not read yet is one of pandas' categories."""
+        return getattr(getattr(self.columns[name], "dtype", None), "name", None) == "category"
 
     def take(self, rows: NDArray[np.int64]) -> "Table":
         """Return some rows."""

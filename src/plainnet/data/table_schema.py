@@ -425,10 +425,7 @@ def infer_columns(
 
 def _inferred(table: Table, name: str, kind: ColumnKind | None) -> InferredColumn | LeftOutColumn:
     """Infer the kind of a column unless it is given; refuse cells that do not fit it."""
-    from pandas import CategoricalDtype
-
-    categorical = isinstance(getattr(table.columns[name], "dtype", None), CategoricalDtype)
-    cells = table[name]
+    categorical, cells = table.is_categorical(name), table[name]
     if kind is None:
         if not cells.many and len(cells.distinct) <= 1:
             kind = "constant" if cells.missing in (0, len(table)) else "indicator"

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, NamedTuple, final
 
 import numpy as np
-import pandas as pd
 
 from plainnet.data.column_kinds import CategoryColumn, Column, NumberColumn
 from plainnet.data.columns import text_from_number
@@ -266,7 +265,7 @@ def _labeled(target: Target, label: str) -> Array:
     """Encode a label from the command line."""
     columns = target.columns
     if len(columns) == 1:
-        return target.encode(pd.DataFrame({columns[0]: [label]}))
+        return target.encode(Table.of_texts({columns[0]: label}))
     parts = [part.strip() for part in label.split(";")]
     if target.task == "multilabel":
         unknown = [part for part in parts if part and part not in columns]
@@ -275,13 +274,13 @@ def _labeled(target: Target, label: str) -> Array:
                 f"there is no label {unknown[0]!r}: name some of {', '.join(columns)}, "
                 "separated by semicolons"
             )
-        return target.encode(pd.DataFrame({name: [str(int(name in parts))] for name in columns}))
+        return target.encode(Table.of_texts({name: str(int(name in parts)) for name in columns}))
     if len(parts) != len(columns):
         raise DataError(
             f"the label {label!r} has {len(parts)} numbers where the target has {len(columns)}: "
             "separate them by semicolons"
         )
-    return target.encode(pd.DataFrame({n: [p] for n, p in zip(columns, parts, strict=True)}))
+    return target.encode(Table.of_texts(dict(zip(columns, parts, strict=True))))
 
 
 def _require_row(row: int, m: int, unit: str) -> None:
