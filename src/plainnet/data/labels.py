@@ -1,28 +1,15 @@
-"""Class labels; those that are numbers are kept as written, and compared as numbers."""
+"""Class labels that are numbers: kept as written, compared as numbers."""
 
 import re
 from collections.abc import Iterable
-from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from plainnet.data.columns import Cells, number_from_text
 
 _WHOLE = re.compile(r"([+-]?[0-9]{1,400})(\.0*)?")
 _LEADING_ZERO = re.compile(r"[+-]?0[0-9]")
 _EXACT = 2.0**53  # above, a float cannot represent every whole number
-
-
-class ClassLabels(NamedTuple):
-    """The class of each example: its number, and the names of the classes for messages."""
-
-    numbers: NDArray[np.integer[Any]]
-    names: tuple[str, ...]
-
-    def take(self, rows: NDArray[np.int64]) -> "ClassLabels":
-        """Return the classes of some examples."""
-        return ClassLabels(self.numbers[rows], self.names)
 
 
 def refuse_rounded(cells: Cells) -> None:

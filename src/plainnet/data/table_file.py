@@ -13,6 +13,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, TypeAlias
 
+import numpy as np
+from numpy.typing import NDArray
+
 from plainnet import limits
 from plainnet.errors import DataError
 
@@ -25,6 +28,7 @@ _OPEN: dict[str, Callable[..., Any]] = {
     ".bz2": bz2.open,
     ".xz": lzma.open,
 }
+_FEED, _RETURN = b"\n\r"
 _PART = 2**20  # bytes read at a time, so that a limit is met before the memory is taken
 _LARGE = 2**23  # bytes of a file for which large pages of memory pay
 _LONG = 2**24  # bytes of a file that takes as long to read as a library to import
@@ -143,26 +147,44 @@ def _collected(
     data = _memory(0 if consumed else min(os.fstat(file.fileno()).st_size, most))
     most = len(data) or most
     lines = length = end = 0  # complete lines, bytes of the incomplete one, and all bytes
-    while part := file.read(min(_PART, most - end)):
-        data[end : end + len(part)] = part
-        end += len(part)
+    while len(part := _next_part(file, data, end, most)):
+        start, end = end, end + len(part)
         if end > limits.MAX_TABLE_BYTES:
             raise _excess(label, f"{limits.MAX_TABLE_BYTES:,} bytes")
         check_expansion(end, consumed, label)
         if not text:
             continue
-        if b"\0" in part:  # not text: the caller refuses it
+        if data.find(b"\0", start, end) >= 0:  # not text: the caller refuses it
             break
-        ends = [at for mark in (b"\n", b"\r") for at in (part.find(mark), part.rfind(mark))]
-        last, first = max(ends), min((at for at in ends if at >= 0), default=len(part))
-        if length + first > limits.MAX_LINE:
+        breaks = [find(b, start, end) for b in (b"\n", b"\r") for find in (data.find, data.rfind)]
+        last, first = max(breaks), min((at for at in breaks if at >= 0), default=end)
+        if length + first - start > limits.MAX_LINE:
             raise _excess(label, f"{limits.MAX_LINE:,} bytes in one line")
-        length = length + len(part) if last < 0 else len(part) - last - 1
-        lines += part.count(b"\n")
-        lines += part.count(b"\r") - part.count(b"\r\n") if b"\r" in part else 0
+        length = length + len(part) if last < 0 else end - last - 1
+        lines += _line_breaks(part, has_returns=breaks[-1] >= 0)
         if lines > limits.MAX_LINES:
             raise _excess(label, f"{limits.MAX_LINES:,} lines")
     return data if end == len(data) else bytearray(data[:end]), lines
+
+
+def _next_part(file: Any, data: Bytes, end: int, most: int) -> NDArray[np.uint8]:
+    """Read some more bytes of a file to the end of those in memory, and return them."""
+    if isinstance(data, bytearray):
+        read: bytes = file.read(min(_PART, most - end))
+        data += read
+        return np.frombuffer(read, np.uint8)
+    part = np.frombuffer(data, np.uint8, min(_PART, most - end), end)
+    return part[: file.readinto(part)]
+
+
+def _line_breaks(part: NDArray[np.uint8], has_returns: bool) -> int:
+    """Count the line breaks, of which one may be two characters."""
+    feeds = part == _FEED
+    n = np.count_nonzero(feeds)
+    if has_returns:
+        returns = part == _RETURN
+        n += np.count_nonzero(returns) - np.count_nonzero(returns[:-1] & feeds[1:])
+    return int(n)
 
 
 def check_expansion(size: int, consumed: Consumed | None, label: str) -> None:
