@@ -1,12 +1,14 @@
 """Diagnose data, a network and its training: run all checks and sort their findings."""
 
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from plainnet.diagnose.advice import consistent
 from plainnet.diagnose.checks import cells, data, learned, network, result, training
 from plainnet.diagnose.snapshot import TrainingSnapshot
 from plainnet.evaluate.finding import LEVELS, Finding
+from plainnet.evaluate.threads import submit
 
 Check = Callable[[TrainingSnapshot], Iterable[Finding]]
 
@@ -54,12 +56,14 @@ def examine(snapshot: TrainingSnapshot) -> list[Finding]:
     if non_finite:
         return non_finite
     trained = snapshot.history is not None and snapshot.failure is None
-    checks = (data.check_scale, *(RESULT_CHECKS if trained else ()), *DATA_CHECKS)
+    checks = (data.check_scale, *(RESULT_CHECKS if trained else ()))
     if snapshot.recorder is not None or snapshot.history is None:
         checks = START_CHECKS + checks
     if snapshot.failure is not None or trained:
         checks = (TRAINING_CHECKS if trained else FAILURE_CHECKS) + checks
-    findings = run_checks(checks, snapshot)
+    with ThreadPoolExecutor(1) as pool:
+        about_data = submit(pool, run_checks, DATA_CHECKS, snapshot)
+        findings = run_checks(checks, snapshot) + about_data.result()
     if any(finding.name == "no signal" for finding in findings):  # more epochs would not help
         findings = [finding for finding in findings if finding.name != "learning rate too low"]
     return consistent(in_order(_scale_first(findings)))

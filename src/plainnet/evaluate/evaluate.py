@@ -2,10 +2,9 @@
 
 import math
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextvars import copy_context
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -37,6 +36,7 @@ from plainnet.evaluate.evaluation import (
 from plainnet.evaluate.feature_spans import feature_spans
 from plainnet.evaluate.membership import membership_filter, trained_share
 from plainnet.evaluate.per_example import drop_extreme_rows
+from plainnet.evaluate.threads import submit
 from plainnet.evaluate.verdict import Comparison, verdict
 from plainnet.metrics import curves
 from plainnet.metrics.intervals import paired_means, paired_shares, wilson
@@ -47,8 +47,6 @@ from plainnet.nn.parameters import Array
 
 if TYPE_CHECKING:
     from plainnet.data.dataset import Dataset, Examples
-
-T = TypeVar("T")
 
 
 def evaluate(
@@ -68,8 +66,8 @@ def evaluate(
     [some] = sample_rows(rows.X)
     X, y = rows.X[some], rows.y[some]
     with ThreadPoolExecutor(1) as pool:  # looks for copies while the model is scored
-        repeated = _submit(pool, count_copies, X, schema)
-        matches = None if train is None else _submit(pool, match_rows, train, rows.X, schema)
+        repeated = submit(pool, count_copies, X, schema)
+        matches = None if train is None else submit(pool, match_rows, train, rows.X, schema)
         Z = model.forward(rows.X)
         A = model.loss.predictions(Z)
         scores = _score(model, Z, A, rows.y)
@@ -95,11 +93,6 @@ def evaluate(
     return Evaluation(scores, results, verdict(case), tuple(findings), share, *probabilities)
 
 
-def _submit(pool: ThreadPoolExecutor, function: Callable[..., T], *arguments: Any) -> "Future[T]":
-    """Call a function in a thread, with NumPy's handling of overflow."""
-    return pool.submit(copy_context().run, function, *arguments)
-
-
 def evaluate_held_out(model: Model, data: "Dataset", fingerprints: bool) -> "tuple[Dataset, bool]":
     """Add baselines, evaluation and fingerprints to a trained model; return True on Ctrl-C.
 
@@ -109,8 +102,8 @@ def evaluate_held_out(model: Model, data: "Dataset", fingerprints: bool) -> "tup
     train = data.train.X
     pool = ThreadPoolExecutor(2)
     try:
-        trained_on = _submit(pool, membership_filter, train, data.schema) if fingerprints else None
-        boosting = data.test and _submit(pool, fit_boosting, data.target, data.train)
+        trained_on = submit(pool, membership_filter, train, data.schema) if fingerprints else None
+        boosting = data.test and submit(pool, fit_boosting, data.target, data.train)
         try:
             store_baselines(fit_baselines(model.schema, model.target, data.train), model)
             data = drop_extreme_rows(model, data, "test")
