@@ -216,8 +216,9 @@ class NumberColumn(FeatureColumn):
 
     def encode(self, cells: Cells, out: NDArray[np.float32], notes: list[str] | None) -> None:
         """Write the standardized numbers."""
-        Z = cells.standardized(self.decimal, self.mean, self.scale)
-        out[:, 0] = np.where(cells.absent, (self.median - self.mean) / self.scale, Z)
+        out[:, 0] = cells.standardized(self.decimal, self.mean, self.scale)
+        if cells.missing:
+            out[cells.absent, 0] = (self.median - self.mean) / self.scale
         self._mark_missing(cells, cells.absent, f"the median {self.median:g}", out, notes)
 
 

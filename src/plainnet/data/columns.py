@@ -95,11 +95,12 @@ class Cells:
             return cls(name, rows, entries.dictionary, _codes(entries.indices))
         return cls(name, rows, entries)
 
-    def take(self, rows: NDArray[np.int64]) -> "Cells":
-        """Return the cells of some rows."""
+    def take(self, rows: NDArray[np.int64], numbers: NDArray[np.int64] | None = None) -> "Cells":
+        """Return the cells of some rows, with their numbers in messages if these are known."""
+        numbers = self.rows[rows] if numbers is None else numbers
         if self.index is not None:
-            return Cells(self.name, self.rows[rows], self.entries, self.index[rows])
-        return Cells(self.name, self.rows[rows], _taken(self.entries, rows))
+            return Cells(self.name, numbers, self.entries, self.index[rows])
+        return Cells(self.name, numbers, _taken(self.entries, rows))
 
     def as_numbers(self, decimal: str) -> "Cells":
         """Return the cells as floats, which need less memory than their text."""
@@ -209,6 +210,8 @@ class Cells:
 
     def _other(self, numbers: NDArray[np.float64]) -> NDArray[np.bool_]:
         """Return which rows hold something else than a number."""
+        if self.index is None and isinstance(self.entries, np.ndarray):  # floats
+            return np.zeros(len(numbers), np.bool_)
         return np.isnan(numbers) & ~self.absent
 
     def standardized(self, decimal: str, mean: float, scale: float) -> NDArray[np.float64]:

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple, final
 import numpy as np
 from numpy.typing import NDArray
 
+from plainnet.data.class_labels import ClassLabels
 from plainnet.data.column_kinds import ColumnKind
 from plainnet.data.decode import printable
 from plainnet.data.images import ImageSchema, Progress, constant_numbers, read_images
 from plainnet.data.privacy import DEFAULT_PRIVACY, Privacy
 from plainnet.data.read_table import read_table
-from plainnet.data.splits import ClassLabels
 from plainnet.data.table import Table
 from plainnet.data.table_schema import TableSchema, infer_columns
 from plainnet.data.targets import Target, Task, drop_unlabeled

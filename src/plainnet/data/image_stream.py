@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, final
 import numpy as np
 from numpy.typing import NDArray
 
+from plainnet.data.class_labels import ClassLabels
 from plainnet.data.dataset import (
     Dataset,
     Examples,
@@ -21,7 +22,6 @@ from plainnet.data.decode import printable, require_size
 from plainnet.data.image_folder import ImageFolder, Skipped
 from plainnet.data.images import ImageSchema, Progress, are_gray, count_levels, decode_files
 from plainnet.data.row_cache import RowCache
-from plainnet.data.splits import ClassLabels
 from plainnet.data.stream import note_absent, note_parts
 from plainnet.data.survey import window_bytes
 from plainnet.errors import DataError

@@ -4,11 +4,12 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache, partial
-from typing import TYPE_CHECKING, Any, NamedTuple, final
+from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from plainnet.data.class_labels import ClassLabels
 from plainnet.errors import DataError
 
 if TYPE_CHECKING:
@@ -17,17 +18,6 @@ if TYPE_CHECKING:
 Indices = NDArray[np.int64]
 
 _ATTEMPTS = 50  # orders to try where groups that hold several classes make a split hard
-
-
-class ClassLabels(NamedTuple):
-    """The class of each example: its number, and the names of the classes for messages."""
-
-    numbers: NDArray[np.integer[Any]]
-    names: tuple[str, ...]
-
-    def take(self, rows: NDArray[np.int64]) -> "ClassLabels":
-        """Return the classes of some examples."""
-        return ClassLabels(self.numbers[rows], self.names)
 
 
 @final

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from plainnet import limits
 from plainnet.data.arrow import text_array
-from plainnet.data.columns import Cells, clean_text
+from plainnet.data.columns import Cells, cached, clean_text
 from plainnet.errors import DataError
 from plainnet.storage.json_reader import listed, shortened
 
@@ -53,7 +53,12 @@ class Table:
             from plainnet.data.series import read_series
 
             cells = self.columns[name] = read_series(cells)
-        return cells if self.index is None else cells.take(self.index)
+        return cells if self.index is None else cells.take(self.index, self._numbers)
+
+    @cached
+    def _numbers(self) -> NDArray[np.int64]:
+        """The number of each chosen row, which is the same in each column."""
+        return replace(self, index=None)[next(iter(self.columns))].rows[self.index]
 
     def is_categorical(self, name: str) -> bool:
         """Return whether a column that was not read yet is one of pandas' categories."""

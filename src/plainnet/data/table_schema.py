@@ -39,7 +39,8 @@ _UNNAMED = "Unnamed: "
 MAX_FEATURES = 2**27  # numbers in an encoded table (0.5 GB), or more for a table of many cells:
 MAX_FEATURES_PER_CELL = 8
 _BLOCK = 2**22  # numbers in a block of encoded rows
-_ROWS = 8192  # rows of which all columns are written at a time, which keeps them in the cache
+_ROWS = 8192  # at least so many are written at a time,
+_NUMBERS = 2**21  # and of few columns so many numbers, which the processor's cache holds
 _LISTED = 5  # columns that a remark names before it counts the others
 _FEW_ROWS = 10  # in fewer, values that all differ are usual
 
@@ -293,8 +294,8 @@ read as unknown (1 row).
 
         tasks = ((table, X, [span]) for span in spans)
         if notes is None:  # which count the rows of the table: without them, blocks will do
-            m = len(table)
-            blocks = (np.arange(i, min(i + _ROWS, m)) for i in range(0, m, _ROWS))
+            m, size = len(table), max(_ROWS, _NUMBERS // X.shape[1])
+            blocks = (np.arange(i, min(i + size, m)) for i in range(0, m, size))
             tasks = ((table.take(rows), X[rows[0] : rows[-1] + 1], spans) for rows in blocks)
         for remarks in in_threads(lambda task: encode(*task), tasks, len(table)):
             if notes is not None:
