@@ -3,6 +3,8 @@
 This file imports little, so that Ctrl-C is handled from the start.
 """
 
+import atexit
+import gc
 import io
 import os
 import signal
@@ -20,6 +22,7 @@ FAILED = 2  # the exit code of every error
 BROKEN_PIPE = 1  # the reader of the output has ended, as `| head` does
 LONGEST = 1_900  # characters of an error message
 INTERRUPTED = 130  # what shells expect after Ctrl-C
+_NEW_OBJECTS = 50_000  # from which Python looks for garbage: imports alone make so many
 _INTERRUPTED = "interrupted: unfinished work is not saved"
 
 
@@ -31,6 +34,9 @@ def main(arguments: "Sequence[str] | None" = None) -> int:
     tokens = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in tokens
     pressed: list[int] = []
+    if arguments is None:  # this process ends with the command
+        gc.set_threshold(_NEW_OBJECTS)
+        atexit.register(gc.freeze)  # instead of looking through all objects once more
     if sys.platform == "linux":
         # Arrow's usual pool reserves a gigabyte of addresses, which a limit on memory may not leave
         os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "jemalloc")

@@ -6,7 +6,6 @@ import sys
 import warnings
 from contextlib import suppress
 from functools import cache, partial
-from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -111,6 +110,8 @@ def is_compiled(dtype: Any) -> bool:
 
 def _marker(dtype: Any) -> str:
     """Return the name of an empty file beside the stored code, for all that the code depends on."""
+    from importlib.metadata import version
+
     from llvmlite import binding  # without Numba, which takes half a second
 
     parts = [binding.get_host_cpu_name(), binding.get_host_cpu_features().flatten(), sys.version]
