@@ -195,7 +195,7 @@ def test_ctrl_c_after_the_training_keeps_the_model(
         assert (tmp_path / "survey.safetensors").read_bytes() == resumed
 
 
-@pytest.mark.parametrize("module", ["numpy", "cyclopts", "rich", "pandas"])
+@pytest.mark.parametrize("module", ["numpy", "cyclopts", "rich", "pyarrow"])
 @pytest.mark.parametrize("how", ["module", "script"])
 def test_ctrl_c_during_imports_is_quiet(
     survey: Path, tmp_path: Path, module: str, how: str
