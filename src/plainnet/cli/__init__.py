@@ -38,8 +38,9 @@ def main(arguments: "Sequence[str] | None" = None) -> int:
         gc.set_threshold(_NEW_OBJECTS)
         atexit.register(gc.freeze)  # instead of looking through all objects once more
     if sys.platform == "linux":
-        # Arrow's usual pool reserves a gigabyte of addresses, which a limit on memory may not leave
-        os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "jemalloc")
+        # Arrow's other pools keep memory for a second, or reserve a gigabyte of addresses, which a
+        # limit on memory may not leave.
+        os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
 
     def interrupt(*_: object) -> "NoReturn":
         pressed.append(1)
