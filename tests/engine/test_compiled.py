@@ -370,7 +370,7 @@ def test_module_compiles_both_dtypes(monkeypatch, tmp_path):
     assert choice.is_compiled(np.float32)
     assert choice.is_compiled(np.float64)
     with monkeypatch.context() as patch:
-        patch.setattr(choice, "version", lambda name: "another")
+        patch.setattr("importlib.metadata.version", lambda name: "another")
         assert not choice.is_compiled(np.float64)
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
     assert not choice.is_compiled(np.float32)
