@@ -452,16 +452,16 @@ predictions of the 200,000 held-out rows take one each.
 
 On two processors of an AMD EPYC, the last line of older code was 6.4 s and 626 MiB beside 13.5 s:
 2.11 times. At a million rows, the processor time of plainnet goes into reading the file (36 %;
-Arrow's parser alone 24 %), columns and their encoding (17 %), evaluation with baselines and copies
-(17 %), imports (12 %, a quarter of it pandas, which Arrow needs and which is imported while the
-file is read), the checks of the doctor (8 %) and training (7 %). Evaluation and doctor together
-take half the time of reading and encoding, and three quarters of it with gradient boosting. What
-remains is about one pass each over text or features: 18 million numbers to parse, 55 million
-features to write, 3,125 steps of NumPy, and sorts of 100,000 hashes. Numbers become floats while
-they are read only where no cell of the file has leading zeros, and each cell of the column is a
-finite number or missing; a column of recurring texts becomes codes. Otherwise all columns are read
-as text first. With 10,000 columns, each takes some 0.6 ms, in NumPy calls on its 1,000 cells: to
-infer its kind, fit, encode, cut and describe it.
+Arrow's parser alone 23 %), evaluation with baselines and copies (19 %), columns and their encoding
+(15 %), the checks of the doctor (11 %), imports (10 %) and training (8 %). Evaluation and doctor
+together take three fifths of the time of reading and encoding, and three quarters to nine tenths of
+it with gradient boosting. A text file is read without pandas, whose import would take a quarter of
+a second. What remains is about one pass each over text or features: 18 million numbers to parse, 55
+million features to write, 3,125 steps of NumPy, and sorts of 100,000 hashes. Numbers become floats
+while they are read only where no cell of the file has leading zeros, and each cell of the column is
+a finite number or missing; a column of recurring texts becomes codes. Otherwise all columns are
+read as text first. With 10,000 columns, each takes some 0.6 ms, in NumPy calls on its 1,000 cells:
+to infer its kind, fit, encode, cut and describe it.
 
 ## Seconds per step
 
