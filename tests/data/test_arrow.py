@@ -56,6 +56,10 @@ def test_text_array(texts: list[str]) -> None:
     assert array.equals(pa.array(texts, pa.large_string()))
 
 
+def test_text_that_a_shell_did_not_decode() -> None:
+    assert text_array(["a", "\udcff"]).to_pylist() == ["a", "\\udcff"]
+
+
 @pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.float64()])
 def test_null(kind: Any) -> None:
     assert null(kind).equals(pa.scalar(None, kind))

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 
 def text_array(texts: Collection[str]) -> Any:
-    """Return texts as an Arrow array of large strings."""
-    cells = [text.encode() for text in texts]
+    """Return texts as an Arrow array of large strings; what is no Unicode is escaped."""
+    cells = [text.encode(errors="backslashreplace") for text in texts]
     ends = np.cumsum([0, *map(len, cells)], dtype=np.int64)
     buffers = [None, pa.py_buffer(ends), pa.py_buffer(b"".join(cells))]
     return pa.Array.from_buffers(pa.large_string(), len(cells), buffers)
