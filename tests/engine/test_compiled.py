@@ -7,7 +7,6 @@ import subprocess
 import sys
 import threading
 
-import numba
 import numpy as np
 import pytest
 
@@ -382,7 +381,7 @@ def test_note_where_nothing_can_be_stored(monkeypatch):
     def refuse(*args, **kwargs):
         raise RuntimeError("cannot cache function: no locator available")
 
-    monkeypatch.setattr(numba, "njit", refuse)
+    monkeypatch.setattr("numba.njit", refuse)
     with pytest.warns(UserWarning, match="plainnet computes with NumPy, as Numba cannot store"):
         history = fit(mlp(7), X, BINARY, loss=BinaryCrossEntropy(), epochs=1, engine="compiled")
     assert history.engine == "numpy"
@@ -399,6 +398,8 @@ def test_note_where_products_cannot_be_called(monkeypatch):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_polynomials_are_accurate(dtype):
+    import numba
+
     from plainnet.engine import elementary
 
     @numba.njit

@@ -22,7 +22,7 @@ FAILED = 2  # the exit code of every error
 BROKEN_PIPE = 1  # the reader of the output has ended, as `| head` does
 LONGEST = 1_900  # characters of an error message
 INTERRUPTED = 130  # what shells expect after Ctrl-C
-_NEW_OBJECTS = 50_000  # from which Python looks for garbage: imports alone make so many
+_NEW_OBJECTS = 50_000  # after which Python looks for garbage; imports alone make as many
 _INTERRUPTED = "interrupted: unfinished work is not saved"
 
 

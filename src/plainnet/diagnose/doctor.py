@@ -61,7 +61,7 @@ def examine(snapshot: TrainingSnapshot) -> list[Finding]:
         checks = START_CHECKS + checks
     if snapshot.failure is not None or trained:
         checks = (TRAINING_CHECKS if trained else FAILURE_CHECKS) + checks
-    with ThreadPoolExecutor(1) as pool:
+    with ThreadPoolExecutor(1) as pool:  # checks the rows meanwhile
         about_data = submit(pool, run_checks, DATA_CHECKS, snapshot)
         findings = run_checks(checks, snapshot) + about_data.result()
     if any(finding.name == "no signal" for finding in findings):  # more epochs would not help
